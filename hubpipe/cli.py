@@ -1,0 +1,72 @@
+"""What all commands share: exit codes, and one clear line for a mistake of the user's."""
+
+import enum
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from hubpipe import errors
+
+_TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in hubpipe an error was found.")
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2  # wrong flags, config or data
+    REJECTED = 3  # by a gate
+    PREEMPTED = 75  # run it again, it goes on where it was (EX_TEMPFAIL of sysexits.h)
+
+
+# What the user wrote or points to.
+_USAGE_ERRORS = (errors.ConfigError, errors.InputError, errors.HandleError)
+
+
+def run(main: Callable[[Sequence[str]], ExitCode]) -> None:
+    """Parses the command line, calls main with what is not a flag, and exits.
+
+    The user's mistakes and a disk that fails print their message alone, with --traceback the rest; anything else
+    is a bug and prints its traceback.
+
+    Args:
+        main: the command; takes the arguments that are not flags, returns how it ended.
+    """
+
+    def guarded(argv: Sequence[str]) -> ExitCode:
+        logging.set_verbosity(logging.WARNING)
+        try:
+            return main(argv[1:])
+        except (errors.HubpipeError, OSError) as error:
+            _show(error)
+            return ExitCode.USAGE if isinstance(error, _USAGE_ERRORS) else ExitCode.FAILED
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+            return ExitCode.PREEMPTED
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _show(error: Exception) -> None:
+    if _TRACEBACK.value:
+        traceback.print_exception(error)
+    else:
+        print(error, file=sys.stderr)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except SystemExit:  # --help and its like, after which absl exits with 1
+        sys.exit(ExitCode.DONE)
+    except flags.Error as error:
+        print(f"{error}\nTry: python -m {_module()} --help", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+
+
+def _module() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name if spec else "hubpipe"

@@ -1,0 +1,105 @@
+"""What only several keys of a config together, or the disk, can tell."""
+
+import itertools
+import os
+from collections.abc import Iterator
+
+from hubpipe.config import data_files, document, schema, wording
+
+_HIGHEST_FINE_TUNING_MOMENTUM = 0.99
+
+
+def check(config: schema.Config) -> list[document.Mistake]:
+    """Finds settings that contradict each other or the disk.
+
+    Reads the first lines of data files, creates nothing.
+
+    Args:
+        config: a Config.
+    Returns:
+        list of (path of the key, what is wrong with it).
+    """
+    return [
+        *_columns(config.inputs),
+        *data_files.check(config.inputs),
+        *_learning_rate(config.optimizer.learning_rate),
+        *_selection(config.selection, config.model_fn.head.kind),
+        *_repeated(("export", "hyperparameters"), config.export.hyperparameters),
+        *_directory(("model_dir",), config.model_dir),
+        *_directory(("store", "dir"), config.store.dir),
+    ]
+
+
+def warnings(config: schema.Config) -> list[str]:
+    """Settings that work but that the publishing advice for TF1 Hub modules speaks against.
+
+    Args:
+        config: a Config.
+    Returns:
+        list of lines "key: value, the reason and what to do".
+    """
+    norm = config.model_fn.batch_norm
+    if not norm.enabled or norm.momentum <= _HIGHEST_FINE_TUNING_MOMENTUM:
+        return []
+    steps = round(1 / (1 - norm.momentum))
+    return [
+        f"model_fn.batch_norm.momentum: {norm.momentum} is too high for fine-tuning: the moving averages need "
+        f"some {steps} steps to follow new data, more than a short fine-tuning has. "
+        f"Use at most {_HIGHEST_FINE_TUNING_MOMENTUM}"
+    ]
+
+
+def _columns(inputs: schema.TextInputs) -> Iterator[document.Mistake]:
+    if inputs.text == inputs.label:
+        yield ("inputs", "label"), f"the same column as inputs.text ({inputs.text!r})"
+    if inputs.columns is not None:
+        yield from _repeated(("inputs", "columns"), inputs.columns)
+        for key in ("text", "label"):
+            name = getattr(inputs, key)
+            if name not in inputs.columns:
+                close = wording.suggestion(name, inputs.columns)
+                columns = ", ".join(map(wording.show, inputs.columns))
+                yield ("inputs", key), f"no {name!r} in inputs.columns{close}. Columns: {columns}"
+
+
+def _learning_rate(rate: float | schema.Section) -> Iterator[document.Mistake]:
+    if not isinstance(rate, schema.PiecewiseRate):
+        return
+    path = ("optimizer", "learning_rate")
+    values, boundaries = len(rate.values), len(rate.boundaries)
+    if values != boundaries + 1:
+        message = f"expected one more than boundaries, got {values} values and {boundaries} boundaries"
+        yield (*path, "values"), message
+    for before, after in itertools.pairwise(rate.boundaries):
+        if after <= before:
+            yield (*path, "boundaries"), f"expected ascending steps, got {before} before {after}"
+
+
+def _selection(selection: schema.Selection, head: str) -> Iterator[document.Mistake]:
+    metrics, name = schema.METRICS[head], selection.metric
+    if name not in metrics:
+        close = wording.suggestion(name, metrics)
+        yield ("selection", "metric"), f"unknown metric {name!r}{close}. Metrics of {head}: {', '.join(metrics)}"
+    elif selection.higher_is_better != metrics[name]:
+        given, known = wording.show(selection.higher_is_better), wording.show(metrics[name])
+        message = f"{given} contradicts selection.metric: {name}, where it is {known}. Leave the key out"
+        yield ("selection", "higher_is_better"), message
+
+
+def _repeated(path: document.Path, names: tuple[str, ...]) -> Iterator[document.Mistake]:
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            yield path, f"{name!r} stands there {names.count(name)} times"
+
+
+def _directory(path: document.Path, name: str) -> Iterator[document.Mistake]:
+    """Can the directory be written, or be made?"""
+    if "://" in name:
+        return
+    nearest = os.path.abspath(name)
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    if not os.path.isdir(nearest):
+        yield path, f"{name!r} cannot be a directory: {nearest!r} is a file"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        yield path, f"{name!r} cannot be written: no permission in {nearest!r}"

@@ -1,0 +1,100 @@
+"""The data files that a config names: are they there, and do they have its columns?"""
+
+import csv
+import glob
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterator
+
+from hubpipe.config import document, schema, wording
+
+_MAX_HEAD_BYTES = 1 << 20  # of a data file, to find its column names
+_MAX_NAMED = 20  # columns in a message
+_FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def check(inputs: schema.TextInputs) -> Iterator[document.Mistake]:
+    """Finds missing files, files of an unknown format and files without the text or label column.
+
+    Args:
+        inputs: the section of a Config; built-in samples are not looked at.
+    Yields:
+        (path of the key, what is wrong with it).
+    """
+    for part in ("train", "eval"):
+        yield from _files(inputs, getattr(inputs, part).files or (), ("inputs", part, "files"))
+
+
+def _files(
+    inputs: schema.TextInputs, patterns: tuple[str, ...], path: document.Path
+) -> Iterator[document.Mistake]:
+    """Problems of the files of one source; of files with the same problem the first is named."""
+    seen = set()
+    for pattern in patterns:
+        if "://" in pattern:  # TensorFlow's filesystems are not looked at before TensorFlow is there
+            continue
+        names = [pattern] if os.path.isfile(pattern) else _matches(pattern)
+        if not names:
+            yield path, _nothing(pattern)
+        for name in names:
+            for key, message in _columns(inputs, name, path):
+                if (key, message) not in seen:
+                    seen.add((key, message))
+                    yield key, f"{name}: {message}"
+
+
+def _matches(pattern: str) -> list[str]:
+    return sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
+
+
+def _nothing(pattern: str) -> str:
+    if os.path.isdir(pattern):
+        return f"{pattern!r} is a directory; expected a file, or a glob such as {os.path.join(pattern, '*.csv')!r}"
+    where = "" if os.path.isabs(pattern) else f" in {os.getcwd()}"
+    return f"no file matches {pattern!r}{where}" if glob.has_magic(pattern) else f"no file {pattern!r}{where}"
+
+
+def _columns(inputs: schema.TextInputs, name: str, path: document.Path) -> Iterator[document.Mistake]:
+    format_ = _FORMATS.get(os.path.splitext(name)[1].lower()) if inputs.format == "auto" else inputs.format
+    if format_ is None:
+        yield ("inputs", "format"), f"cannot be told by its ending ({', '.join(_FORMATS)}); set inputs.format"
+        return
+    if inputs.columns is not None:
+        if format_ == "jsonl":
+            yield ("inputs", "columns"), "for csv and tsv only; a jsonl line names its keys"
+        return
+    try:
+        with open(name, "rb") as file:
+            head = file.read(_MAX_HEAD_BYTES).decode("utf-8-sig", errors="replace")
+        columns = _first_columns(head, format_) if head.strip() else None
+    except (OSError, csv.Error) as error:
+        yield path, f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        return
+    except (ValueError, RecursionError):  # a first line that is not JSON is for the reader to judge, by bad_rows
+        return
+    if columns is None:
+        yield path, "the file is empty"
+        return
+    for key in ("text", "label"):
+        wanted = getattr(inputs, key)
+        if wanted not in columns:
+            what = "key in the first line" if format_ == "jsonl" else "column in the header"
+            yield ("inputs", key), f"no {what} is named {wanted!r}{_choice(wanted, columns)}"
+
+
+def _first_columns(head: str, format_: str) -> list[str]:
+    if format_ == "jsonl":
+        row = json.loads(next(line for line in head.split("\n") if line.strip()))
+        if not isinstance(row, dict):
+            raise ValueError("not an object")
+        return list(row)
+    rows = csv.reader(io.StringIO(head, newline=""), delimiter="\t" if format_ == "tsv" else ",")
+    return next(row for row in rows if row)
+
+
+def _choice(name: str, columns: list[str]) -> str:
+    names = ", ".join(map(wording.show, itertools.islice(columns, _MAX_NAMED)))
+    more = f" and {len(columns) - _MAX_NAMED} more" if len(columns) > _MAX_NAMED else ""
+    return f"{wording.suggestion(name, columns)}. Columns: {names}{more}"

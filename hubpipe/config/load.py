@@ -1,0 +1,91 @@
+"""A config file and overrides to a checked Config."""
+
+import copy
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pydantic
+
+from hubpipe import errors
+from hubpipe.config import checks, document, override, problems, schema
+
+# The smallest config: values for required keys of a config with problems, while the others are checked.
+_STAND_IN = {
+    "name": "unnamed",
+    "inputs": {"kind": "text", "train": {"sample": "stdlib_docs"}, "eval": {"sample": "stdlib_docs"}},
+    "model_fn": {"kind": "text"},
+}
+
+
+def load(path: str | os.PathLike, overrides: Sequence[str] = ()) -> schema.Config:
+    """Reads, overrides and checks a config; reports every problem at once.
+
+    Args:
+        path: a YAML file in UTF-8.
+        overrides: each "dotted.key=value" with the value in YAML, as in "model_fn.dropout.rate=0.2".
+    Returns:
+        The config, with every default filled in.
+    Raises:
+        ConfigError: its problems are lines "file:line: key: what is wrong", in the order of the file, then
+            "command line: key=value: what is wrong".
+    """
+    source = override.apply(document.read(path), overrides)
+    config, found = _validate(source)
+    if found:
+        found.sort(key=lambda problem: problem.place.rank)
+        raise errors.ConfigError([str(problem) for problem in found])
+    return config
+
+
+def _validate(source: document.Document) -> tuple[schema.Config, list[document.Problem]]:
+    """The config and all problems; with problems the config holds stand-ins and is of no further use."""
+    found = list(source.problems)
+    refused = {problem.path for problem in found if not _holds(source.data, problem.path)}
+    try:
+        config = schema.Config.model_validate(source.data)
+    except pydantic.ValidationError as error:
+        mistakes = problems.explain(error)
+        found += [source.problem(path, message) for path, message in mistakes if path not in refused]
+        config = _repaired(source.data, [path for path, _ in mistakes])
+    # A section with a problem may mean something else: what it says of others is not judged yet.
+    unsure = {problem.path[:-1] for problem in found}
+    found += [source.problem(path, message) for path, message in checks.check(config) if path[:-1] not in unsure]
+    return config, found
+
+
+def _repaired(data: dict[str, Any], wrong: Iterable[document.Path]) -> schema.Config:
+    """A config without the wrong keys, so that the checks can judge all the others."""
+    data = copy.deepcopy(data)
+    while True:
+        for path in wrong:
+            _repair(data, path)
+        try:
+            return schema.Config.model_validate(data)
+        except pydantic.ValidationError as error:
+            wrong = [path for path, _ in problems.explain(error)]
+
+
+def _repair(data: dict[str, Any], path: document.Path) -> None:
+    """Takes a wrong key out; puts a stand-in where a key is missing, or takes its section out."""
+    path = tuple(itertools.takewhile(lambda part: isinstance(part, str), path))
+    if _holds(data, path):
+        del _section(data, path)[path[-1]]
+    elif _holds(_STAND_IN, path):
+        _section(data, path)[path[-1]] = copy.deepcopy(_section(_STAND_IN, path)[path[-1]])
+    elif _holds(data, path[:-1]):
+        _repair(data, path[:-1])
+
+
+def _holds(data: dict[str, Any], path: document.Path) -> bool:
+    section = _section(data, path)
+    return section is not None and path[-1] in section
+
+
+def _section(data: dict[str, Any], path: document.Path) -> dict[str, Any] | None:
+    """The mapping around the last key of a path."""
+    section: Any = data
+    for key in path[:-1]:
+        section = section.get(key) if isinstance(section, dict) else None
+    return section if path and isinstance(section, dict) else None

@@ -1,0 +1,385 @@
+"""Every key of a config with its default, unit and meaning; the only list of kinds.
+
+A new kind is a new Section with its own `kind`, and one more member of the union that names it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+# metric -> whether higher is better, for each kind of head.
+METRICS = {"classification": {"accuracy": True, "top_k_accuracy": True, "macro_f1": True, "loss": False}}
+
+# Keys of which a source holds exactly one.
+SOURCE_KEYS = ("sample", "files")
+
+Text = Annotated[str, Field(min_length=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]  # may be zero
+Decay = Annotated[float, Field(gt=0, lt=1)]  # may not
+
+Hyperparameter = Literal["dropout_rate", "batch_norm_momentum"]
+
+# Those whose ops hubpipe knows, see hubpipe.hub.op_registries.
+TensorFlowVersion = Literal[
+    "1.15", "2.1", "2.2", "2.4", "2.6", "2.8", "2.11", "2.15", "2.16", "2.17", "2.18", "2.19", "2.21"
+]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Files = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1, strict=False),
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+class Section(BaseModel):
+    """A mapping of the YAML file: frozen, without unknown keys and without conversions between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Source(Section):
+    """Where rows come from: a built-in sample or files, exactly one of them."""
+
+    sample: Literal["stdlib_docs"] | None = Field(
+        None, description="built-in data: stdlib_docs, paragraphs of the standard library's docstrings"
+    )
+    files: Files | None = Field(
+        None, description="path or glob, or a list of them; a relative one starts at the current directory"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Source":
+        given = [key for key in SOURCE_KEYS if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected exactly one of {', '.join(SOURCE_KEYS)}; got {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+class TextInputs(Section):
+    """Rows of a text and its label."""
+
+    kind: Literal["text"] = Field(description="kind of inputs")
+    train: Source = Field(description="rows to train on")
+    eval: Source = Field(description="rows to evaluate each checkpoint on")
+    format: Literal["auto", "csv", "tsv", "jsonl"] = Field(
+        "auto", description="format of the files; auto: by the ending of each file"
+    )
+    text: Text = Field("text", description="column (csv, tsv) or key (jsonl) of the text")
+    label: Text = Field("label", description="column (csv, tsv) or key (jsonl) of the label")
+    columns: tuple[Text, ...] | None = Field(
+        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
+    )
+    bad_rows: Literal["error", "skip"] = Field(
+        "error",
+        description="a row that cannot be read (bad UTF-8, wrong number of fields, missing label): stop, or count",
+    )
+    batch_size: PositiveInt = Field(128, description="rows per training step")
+    shuffle: bool = Field(True, description="shuffle the training rows, anew in each epoch")
+
+
+Inputs = TextInputs
+
+
+class TextEncoder(Section):
+    """Pooled embeddings of words, n-grams and characters, then dense layers; this part becomes the module."""
+
+    embedding_dim: PositiveInt = Field(64, description="columns of each embedding table")
+    ngrams: int = Field(2, ge=1, le=4, description="longest n-gram, in words")
+    char_ngrams: tuple[PositiveInt, ...] = Field(
+        (3, 4),
+        strict=False,
+        description="lengths of the n-grams of characters of each word, its two ends included; []: none",
+    )
+    char_buckets: PositiveInt = Field(5000, description="embeddings shared, by hash, by the n-grams of characters")
+    word_dropout: Rate = Field(
+        0.75, description="fraction of n-grams left out of each text in training; none while the dropout rate is 0"
+    )
+    hidden_units: tuple[PositiveInt, ...] = Field(
+        (128,), strict=False, description="units of each dense layer; the last is the module's output"
+    )
+    activation: Literal["relu", "tanh", "gelu", "swish"] = Field("relu", description="of the dense layers")
+    pooling: Literal["mean", "sqrtn"] = Field(
+        "mean", description="divide the sum of a text's n embeddings by n (mean) or by its square root (sqrtn)"
+    )
+    lowercase: bool = Field(True, description="lower-case the text, in the graph")
+    max_vocabulary: PositiveInt = Field(50000, description="most n-grams in the vocabulary; the commonest stay")
+    min_count: PositiveInt = Field(2, description="occurrences an n-gram needs to enter the vocabulary")
+    oov_buckets: PositiveInt = Field(1000, description="embeddings shared, by hash, by all other n-grams")
+
+
+class Regularizer(Section):
+    """Weights of the penalties on one group of variables; they travel with the module."""
+
+    l1: NonNegativeFloat = Field(0.0, description="weight of the sum of absolute values")
+    l2: NonNegativeFloat = Field(0.0, description="weight of the sum of squares")
+
+
+class TextRegularizers(Section):
+    """Penalties of the text encoder."""
+
+    embedding: Regularizer = Field(Regularizer(), description="of the embedding table")
+    kernel: Regularizer = Field(Regularizer(), description="of the kernels of the dense layers")
+
+
+class Dropout(Section):
+    """Dropout before each dense layer, never on the module's output."""
+
+    rate: Rate = Field(0.0, description="fraction of activations dropped in training, 0 <= rate < 1")
+
+
+class BatchNorm(Section):
+    """Batch normalization of each dense layer."""
+
+    enabled: bool = Field(True, description="normalize at all")
+    momentum: Decay = Field(0.9, description="what a training step keeps of the moving averages, 0 < momentum < 1")
+    epsilon: PositiveFloat = Field(0.001, description="added to the variance")
+
+
+class ClassificationHead(Section):
+    """One class per text: softmax, cross entropy."""
+
+    kind: Literal["classification"] = Field(description="kind of head")
+    top_k: PositiveInt = Field(5, description="guesses that count for top_k_accuracy")
+    label_smoothing: Rate = Field(0.0, description="probability spread over all classes, 0 <= smoothing < 1")
+
+
+Head = ClassificationHead
+
+
+class TextModel(Section):
+    """A text encoder and the head it is trained with."""
+
+    kind: Literal["text"] = Field(description="kind of model")
+    encoder: TextEncoder = Field(TextEncoder(), description="the part that becomes the module")
+    regularizers: TextRegularizers = Field(TextRegularizers(), description="L1 and L2 penalties, exported too")
+    dropout: Dropout = Field(Dropout(), description="dropout in the encoder")
+    batch_norm: BatchNorm = Field(BatchNorm(), description="batch normalization in the encoder")
+    head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
+
+
+Model = TextModel
+
+
+class ExponentialRate(Section):
+    """initial * decay_rate ** (step / decay_steps)."""
+
+    kind: Literal["exponential"] = Field(description="kind of schedule")
+    initial: PositiveFloat = Field(description="learning rate at step 0")
+    decay_steps: PositiveInt = Field(description="steps in which the rate is multiplied by decay_rate once")
+    decay_rate: PositiveFloat = Field(description="factor, usually below 1")
+    staircase: bool = Field(False, description="decay in jumps, every decay_steps")
+
+
+class CosineRate(Section):
+    """Linear warm-up, then half a cosine down to alpha * initial. Source: https://arxiv.org/abs/1608.03983."""
+
+    kind: Literal["cosine"] = Field(description="kind of schedule")
+    initial: PositiveFloat = Field(description="learning rate after the warm-up")
+    decay_steps: PositiveInt = Field(description="steps from the end of the warm-up to the lowest rate")
+    alpha: float = Field(0.0, ge=0, le=1, description="lowest rate, as a fraction of initial")
+    warmup_steps: NonNegativeInt = Field(0, description="steps of the linear rise from 0 to initial")
+
+
+class PiecewiseRate(Section):
+    """Constant between boundaries."""
+
+    kind: Literal["piecewise"] = Field(description="kind of schedule")
+    boundaries: tuple[PositiveInt, ...] = Field(
+        strict=False, min_length=1, description="steps at which the rate changes, ascending"
+    )
+    values: tuple[PositiveFloat, ...] = Field(
+        strict=False, min_length=1, description="learning rates: before each boundary, and after the last"
+    )
+
+
+class LinearRate(Section):
+    """Linear warm-up, then a line down to end."""
+
+    kind: Literal["linear"] = Field(description="kind of schedule")
+    initial: PositiveFloat = Field(description="learning rate after the warm-up")
+    decay_steps: PositiveInt = Field(description="steps from the end of the warm-up to end")
+    end: NonNegativeFloat = Field(0.0, description="last learning rate")
+    warmup_steps: NonNegativeInt = Field(0, description="steps of the linear rise from 0 to initial")
+
+
+Schedule = Annotated[ExponentialRate | CosineRate | PiecewiseRate | LinearRate, Field(discriminator="kind")]
+
+
+def _rate_tag(value: Any) -> str:
+    return "schedule" if isinstance(value, dict | Section) else "number"
+
+
+LearningRate = Annotated[
+    Annotated[PositiveFloat, Tag("number")] | Annotated[Schedule, Tag("schedule")], Discriminator(_rate_tag)
+]
+
+
+class OptimizerSection(Section):
+    """What every optimizer has. Regularization is not among it: it belongs to the model."""
+
+    kind: str = Field(description="kind of optimizer")
+    learning_rate: LearningRate = Field(description="a number, or a schedule over training steps by its kind")
+    clip_norm: PositiveFloat | None = Field(None, description="largest global norm of the gradients; null: any")
+
+
+class Adam(OptimizerSection):
+    """Source: https://arxiv.org/abs/1412.6980."""
+
+    kind: Literal["adam"] = Field(description="kind of optimizer")
+    beta1: Rate = Field(0.9, description="decay of the first moment, 0 <= beta1 < 1")
+    beta2: Rate = Field(0.999, description="decay of the second moment, 0 <= beta2 < 1")
+    epsilon: PositiveFloat = Field(1e-8, description="added to the denominator")
+
+
+class Adagrad(OptimizerSection):
+    """Source: https://jmlr.org/papers/v12/duchi11a.html."""
+
+    kind: Literal["adagrad"] = Field(description="kind of optimizer")
+    initial_accumulator_value: PositiveFloat = Field(0.1, description="start of the sums of squared gradients")
+
+
+class Sgd(OptimizerSection):
+    """Gradient descent."""
+
+    kind: Literal["sgd"] = Field(description="kind of optimizer")
+
+
+class Momentum(OptimizerSection):
+    """Gradient descent with momentum."""
+
+    kind: Literal["momentum"] = Field(description="kind of optimizer")
+    momentum: Rate = Field(0.9, description="what a step keeps of the step before, 0 <= momentum < 1")
+    nesterov: bool = Field(False, description="Nesterov's variant")
+
+
+class Ftrl(OptimizerSection):
+    """Follow the regularized leader. Source: https://research.google/pubs/pub41159/."""
+
+    kind: Literal["ftrl"] = Field(description="kind of optimizer")
+    learning_rate_power: float = Field(-0.5, le=0, description="power of the decay per variable, <= 0")
+    initial_accumulator_value: NonNegativeFloat = Field(0.1, description="start of the sums of squared gradients")
+
+
+Optimizer = Annotated[Adam | Adagrad | Sgd | Momentum | Ftrl, Field(discriminator="kind")]
+
+
+class EarlyStopping(Section):
+    """Stop when the selection metric no longer improves."""
+
+    patience: PositiveInt | None = Field(None, description="evaluations without improvement; null: never stop")
+    min_improvement: NonNegativeFloat = Field(0.0, description="smallest change that counts, in the metric's unit")
+
+
+class Training(Section):
+    """How long, how often."""
+
+    max_steps: PositiveInt = Field(3000, description="training steps (batches)")
+    epochs: PositiveInt | None = Field(
+        None, description="passes over the data after which training ends too; null: repeat until max_steps"
+    )
+    evaluate_every_steps: PositiveInt = Field(
+        200, description="training steps between checkpoints; each is saved, evaluated and, if the best, exported"
+    )
+    early_stopping: EarlyStopping | None = Field(None, description="null: train until the end")
+    keep_checkpoints: int = Field(5, ge=3, description="checkpoints kept in model_dir")
+    log_every_steps: PositiveInt = Field(100, description="training steps between progress lines and summaries")
+    executor: Literal["default", "single_threaded"] = Field(
+        "default",
+        description="session executor; single_threaded is faster for small models, but refuses TF1 control flow",
+    )
+
+
+class Selection(Section):
+    """Which checkpoint is the best."""
+
+    metric: Text = Field(
+        "accuracy", description="evaluation metric; classification: " + ", ".join(METRICS["classification"])
+    )
+    higher_is_better: bool | None = Field(
+        None, validate_default=True, description="direction of the metric; null: known from its name"
+    )
+    min_improvement: NonNegativeFloat = Field(0.0, description="smallest change that counts, in the metric's unit")
+
+    @field_validator("higher_is_better")
+    @classmethod
+    def _known_direction(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        known = {metric: higher for metrics in METRICS.values() for metric, higher in metrics.items()}
+        return known.get(info.data.get("metric")) if value is None else value
+
+
+class Export(Section):
+    """What becomes of a best checkpoint."""
+
+    hyperparameters: tuple[Hyperparameter, ...] = Field(
+        ("dropout_rate", "batch_norm_momentum"),
+        strict=False,
+        description="scalars a consumer may set when fine-tuning: inputs of the signature hyperparameters",
+    )
+    keep_latest: PositiveInt = Field(5, description="newest versions kept; best and current are always kept")
+    oldest_reader: TensorFlowVersion | None = Field(
+        None, description="oldest TensorFlow that must be able to read the module; null: any, with a warning"
+    )
+
+
+class StoreSection(Section):
+    """Where versions go."""
+
+    dir: Text = Field("modules", description="directory of the store; versions go to <dir>/<name>/<integer>")
+
+
+class Config(Section):
+    """One run: data, model, training, and the module that comes of it."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="letters, digits, '.', '_' and '-', starting with a letter or digit;"
+        " names the module and its folder in the store",
+    )
+    seed: int = Field(1, ge=0, lt=2**31, description="of initial values, shuffling and dropout")
+    model_dir: Text | None = Field(
+        None, validate_default=True, description="directory of checkpoints and events; null: runs/<name>"
+    )
+    inputs: Inputs = Field(description="training and evaluation data")
+    model_fn: Model = Field(description="encoder, regularizers, dropout, batch normalization and head")
+    optimizer: Optimizer = Field(Adam(kind="adam", learning_rate=0.001), description="how weights are updated")
+    training: Training = Field(Training(), description="how long, how often")
+    selection: Selection = Field(Selection(), description="which checkpoint is the best")
+    export: Export = Field(Export(), description="what becomes of it")
+    store: StoreSection = Field(StoreSection(), description="where it goes")
+
+    @field_validator("model_dir")
+    @classmethod
+    def _default_model_dir(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return f"runs/{info.data.get('name')}" if value is None else value
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors.
+
+    Returns:
+        dict, a JSON Schema of draft 2020-12.
+    """
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Config.model_json_schema()

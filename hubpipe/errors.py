@@ -1,0 +1,110 @@
+"""Every exception class of hubpipe.
+
+A HubpipeError is the user's to mend: its message says where, what with its value, and what is accepted or
+what to do. Commands print that message alone. The second bases are the types that users of tensorflow_hub
+and Python catch for the same mistake.
+
+    HubpipeError
+    |-- ConfigError                       a YAML file or an override; holds every problem found
+    |-- InputError                        a data file
+    |-- TrainingError                     a run that cannot start or go on
+    |-- ExportError                       an exporter that cannot export
+    |   `-- ExportExistsError             (FileExistsError) the target directory is not empty
+    |-- StoreError                        a store of versions
+    |-- FormatError     (ValueError)      a broken or unsupported file on disk
+    |   `-- SavedModelError (OSError)     a directory that holds no SavedModel that can become a module
+    |-- ModuleSpecError (ValueError)      a module_fn whose graph cannot become a module
+    |-- SignatureError  (ValueError, KeyError)  an unknown signature, tag set or module spec
+    |-- SignatureInputError (TypeError, ValueError)  inputs of a call that do not fit the signature
+    |-- ModuleStateError (RuntimeError)   a module used outside its graph or scope
+    |-- AttachmentError (ValueError)      a malformed key of an attached message
+    |-- MissingAttachmentError (KeyError) a required attached message that is absent
+    |-- ColumnError     (ValueError)      a module or an argument that a feature column cannot use
+    |-- ColumnConfigError (NotImplementedError)  a feature column that has no configuration
+    `-- HandleError     (OSError)         a module handle that leads nowhere
+"""
+
+from collections.abc import Sequence
+
+
+class HubpipeError(Exception):
+    """Base class; its message is meant for the user."""
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return Exception.__str__(self)
+
+
+class ConfigError(HubpipeError):
+    """One or more problems in a config file or in overrides.
+
+    Attributes:
+        problems: list of str, one line each, "file:line: key: what is wrong".
+    """
+
+    def __init__(self, problems: Sequence[str]):
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class InputError(HubpipeError):
+    """A data file that cannot be read as the config says."""
+
+
+class TrainingError(HubpipeError):
+    """A training run that cannot start or go on."""
+
+
+class ExportError(HubpipeError):
+    """An exporter that cannot export."""
+
+
+class ExportExistsError(ExportError, FileExistsError):
+    """The directory to export to exists and is not empty."""
+
+
+class StoreError(HubpipeError):
+    """A store of versions that is in a state it must not be in."""
+
+
+class FormatError(HubpipeError, ValueError):
+    """A file of a module or checkpoint that is broken or not supported."""
+
+
+class SavedModelError(FormatError, OSError):
+    """A directory that holds no SavedModel, or none that can become a module."""
+
+
+class ModuleSpecError(HubpipeError, ValueError):
+    """A module_fn whose graph cannot become a module."""
+
+
+class SignatureError(HubpipeError, ValueError, KeyError):
+    """An unknown signature, tag set or module spec."""
+
+
+class SignatureInputError(HubpipeError, TypeError, ValueError):
+    """Inputs of a call that do not fit the signature."""
+
+
+class ModuleStateError(HubpipeError, RuntimeError):
+    """A module used outside the graph or the scope it belongs to."""
+
+
+class AttachmentError(HubpipeError, ValueError):
+    """A malformed key of an attached message."""
+
+
+class MissingAttachmentError(HubpipeError, KeyError):
+    """A required attached message that is absent."""
+
+
+class ColumnError(HubpipeError, ValueError):
+    """A module or an argument that a feature column cannot use."""
+
+
+class ColumnConfigError(HubpipeError, NotImplementedError):
+    """A feature column that has no configuration; Keras then saves a model without one."""
+
+
+class HandleError(HubpipeError, OSError):
+    """A module handle that leads nowhere."""

@@ -1,0 +1,1 @@
+"""Staging and renaming, safe paths, digests, tensor bundles; imports no TensorFlow."""

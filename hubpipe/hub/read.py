@@ -1,0 +1,67 @@
+"""A module directory to a ModuleSpec."""
+
+import os
+
+import tensorflow as tf
+from google.protobuf import message as protobuf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from hubpipe import errors
+from hubpipe.hub import assets, format, reading, resolver, soundness, spec
+from hubpipe.hub import variant as variant_lib
+
+_KNOWN_FEATURES: frozenset[str] = frozenset()
+
+
+def load_module_spec(path: str) -> spec.ModuleSpec:
+    """Loads a module from its handle.
+
+    Args:
+        path: a directory of any file system that TensorFlow knows.
+    Returns:
+        A ModuleSpec whose modules are initialized with the values on disk.
+    Raises:
+        HandleError: the handle leads nowhere.
+        FormatError: the directory is no module, is broken, or needs features that hubpipe does not know.
+    """
+    module_dir = resolver.resolve(path)
+    _check_module_file(module_dir)
+    path = os.path.join(module_dir, format.SAVED_MODEL_FILE)
+    saved_model = _parse(path, saved_model_pb2.SavedModel)
+    variants = {}
+    for meta_graph in saved_model.meta_graphs:
+        variant = variant_lib.Variant(meta_graph, path)
+        soundness.check(variant)
+        assets.attach(meta_graph, os.path.join(module_dir, format.ASSETS_DIRECTORY))
+        if variant.tags in variants:
+            raise errors.FormatError(f"{path} has {variant.describe()} twice; tags must be unique.")
+        variants[variant.tags] = variant
+    if not variants:
+        raise errors.FormatError(f"{path} has no graph variants.")
+    prefix = os.path.join(module_dir, format.VARIABLES_DIRECTORY, format.VARIABLES_PREFIX)
+    return spec.ModuleSpec(list(variants.values()), checkpoint_path=prefix)
+
+
+def is_module(module_dir: str) -> bool:
+    """True if a directory holds a TF1 Hub module."""
+    return tf.io.gfile.exists(os.path.join(module_dir, format.MODULE_FILE))
+
+
+def _check_module_file(module_dir: str) -> None:
+    path = os.path.join(module_dir, format.MODULE_FILE)
+    if not is_module(module_dir):
+        raise errors.FormatError(f"{module_dir}: not a TF1 Hub module, it has no {format.MODULE_FILE}.")
+    module_def = _parse(path, format.ModuleDef)
+    unknown = sorted(set(module_def.required_features) - _KNOWN_FEATURES)
+    if unknown:
+        raise errors.FormatError(f"{path}: the module requires features that hubpipe does not know: {unknown!r}.")
+    if module_def.format != format.FORMAT_V3:
+        raise errors.FormatError(f"{path}: unsupported format {module_def.format}, expected {format.FORMAT_V3}.")
+
+
+def _parse(path: str, message_type: type):
+    try:
+        return message_type.FromString(reading.read_bytes(path, format.MAX_FILE_BYTES))
+    except protobuf.DecodeError as error:
+        kind = message_type.DESCRIPTOR.full_name
+        raise errors.FormatError(f"{path}: not a serialized {kind}: {error}") from error

@@ -1,0 +1,307 @@
+"""Rows of text classification files: csv, tsv and jsonl, streamed; imports no TensorFlow.
+
+The rules, the same on every Python:
+
+- UTF-8, with or without a byte order mark. Bytes that are not UTF-8, NULs and lone surrogates become U+FFFD.
+- Lines end in "\\n" or "\\r\\n" and in nothing else; lines of white space alone are not rows.
+- csv and tsv: the first line names the columns unless `columns` does. A field that holds a quote, a separator or a
+  line end stands in double quotes, with inner quotes doubled.
+- jsonl: one object per line, its text a string, its label a string or a number.
+- A label is a string without white space around it, and with runs of white space inside it made one space: csv's
+  `1`, JSON's `1` and JSON's `"1"` are the label "1". It is never empty; a text may be.
+"""
+
+import csv
+import dataclasses
+import difflib
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TextIO
+
+from hubpipe import errors
+
+FORMATS = ("csv", "tsv", "jsonl")
+MAX_FIELD_CHARS = 1 << 24  # a longer field is an unclosed quote, not a text
+
+_SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_SEPARATORS = {"csv": ",", "tsv": "\t"}
+_MAX_REASONS = 5
+_MAX_SHOWN_CHARS = 60
+
+
+class Row(NamedTuple):
+    """One labelled text.
+
+    Attributes:
+        text: the text, as it stands in the file.
+        label: its label, never empty.
+        path: the file it comes from.
+        line: the line it starts on, counted from 1.
+    """
+
+    text: str
+    label: str
+    path: str
+    line: int
+
+
+@dataclasses.dataclass
+class Skipped:
+    """Counts the rows left out of the data; str() is one line for the user.
+
+    Attributes:
+        count: rows left out; a broken quote counts once for every line it runs over.
+        reasons: the first few problems, each "path:line: what (value)".
+    """
+
+    count: int = 0
+    reasons: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, problem: str, *, lines: int = 1) -> None:
+        """Counts `lines` rows more, left out because of `problem`."""
+        self.count += lines
+        if len(self.reasons) < _MAX_REASONS:
+            self.reasons.append(problem)
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "no row skipped"
+        return f"{self.count} {'row' if self.count == 1 else 'rows'} skipped, such as {self.reasons[0]}"
+
+
+def refuse(problem: str, skipped: Skipped | None, *, lines: int = 1) -> None:
+    """Deals with a bad row: an error, or counted.
+
+    Args:
+        problem: "path:line: what (value)".
+        skipped: where bad rows are counted, None if they are errors.
+        lines: how many rows are lost with it.
+    Raises:
+        InputError: the problem, if `skipped` is None.
+    """
+    if skipped is None:
+        raise errors.InputError(problem)
+    skipped.add(problem, lines=lines)
+
+
+def expand(paths: str | os.PathLike | Iterable[str | os.PathLike]) -> list[str]:
+    """Lists the files that paths and glob patterns mean.
+
+    Args:
+        paths: one or several; `**` matches any depth of folders.
+    Returns:
+        The paths in the order given, what a pattern matches sorted, each file once.
+    Raises:
+        InputError: a path that does not exist, a folder, or a pattern that matches no file.
+    """
+    if isinstance(paths, str | os.PathLike):
+        paths = [paths]
+    files = []
+    for path in map(os.fspath, paths):
+        if os.path.isfile(path):
+            files.append(path)
+            continue
+        if os.path.isdir(path):
+            raise errors.InputError(f"{path}: a folder, not a file. A pattern takes its files: {path}/*.csv")
+        matches = sorted(match for match in glob.glob(path, recursive=True) if os.path.isfile(match))
+        if not matches:
+            raise errors.InputError(f"{path}: no such file, and no file matches it as a pattern")
+        files += matches
+    return list(dict.fromkeys(files))
+
+
+def read_rows(
+    paths: str | os.PathLike | Iterable[str | os.PathLike],
+    *,
+    format: str = "auto",
+    text: str = "text",
+    label: str = "label",
+    columns: Sequence[str] | None = None,
+    skipped: Skipped | None = None,
+) -> Iterator[Row]:
+    """Streams the rows of files, one file after the other.
+
+    Holds one row in memory at a time. Raises csv.field_size_limit, which is one for the whole process, to
+    MAX_FIELD_CHARS.
+
+    Args:
+        paths: files and glob patterns, see `expand`.
+        format: one of FORMATS, or "auto": by the ending of each file's name.
+        text: the column or key of the text.
+        label: the column or key of the label.
+        columns: names of the columns of csv and tsv files that have no header line.
+        skipped: counts bad rows and leaves them out; without it the first one is an error.
+    Yields:
+        Row, in the order of the files.
+    Raises:
+        InputError: a file that cannot be read, a column that is not there, or a bad row.
+        ValueError: an unknown format.
+    """
+    if format not in ("auto", *FORMATS):
+        raise ValueError(f"format {format!r} is not one of auto, {', '.join(FORMATS)}")
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARS))
+    for path in expand(paths):
+        kind = format_of(path) if format == "auto" else format
+        if kind == "jsonl" and columns is not None:
+            raise errors.InputError(f"{path}: columns {list(columns)!r} are for csv and tsv; jsonl names its keys")
+        try:
+            with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
+                if kind == "jsonl":
+                    yield from _read_objects(file, path, text, label, skipped)
+                else:
+                    yield from _read_table(file, path, _SEPARATORS[kind], text, label, columns, skipped)
+        except OSError as error:
+            raise errors.InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def format_of(path: str) -> str:
+    """Tells a file's format by the ending of its name.
+
+    Returns:
+        one of FORMATS.
+    Raises:
+        InputError: an ending that is not known.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in _SUFFIXES:
+        raise errors.InputError(
+            f"{path}: the ending {suffix!r} does not tell the format. Endings known: {', '.join(_SUFFIXES)}; "
+            f"or set the format to one of {', '.join(FORMATS)}"
+        )
+    return _SUFFIXES[suffix]
+
+
+def _read_table(
+    file: TextIO,
+    path: str,
+    separator: str,
+    text: str,
+    label: str,
+    columns: Sequence[str] | None,
+    skipped: Skipped | None,
+) -> Iterator[Row]:
+    lines = (line.replace("\0", "\ufffd") for line in file)  # Python 3.10 refuses a NUL, later ones do not
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    names = list(_header(reader, path) if columns is None else columns)
+    text_index = _index(names, text, path)
+    label_index = _index(names, label, path)
+    width = len(names)
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            refuse(_broken(path, line, reader.line_num, error), skipped, lines=reader.line_num - line + 1)
+            continue
+        if len(fields) != width:
+            if len(fields) > 1 or (fields and fields[0].strip()):  # else a blank line
+                shown = _shown(separator.join(fields))
+                refuse(f"{path}:{line}: {_count(fields)} instead of {width} ({shown})", skipped)
+            continue
+        name = _label(fields[label_index])
+        if not name:
+            refuse(f"{path}:{line}: no label ({label!r} is empty)", skipped)
+        elif name == label and [field.strip() for field in fields] == names:
+            refuse(f"{path}:{line}: names of columns, not a row ({_shown(separator.join(fields))})", skipped)
+        else:
+            yield Row(fields[text_index], name, path, line)
+
+
+def _header(reader: Iterator[list[str]], path: str) -> list[str]:
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                return [field.strip() for field in fields]
+    except csv.Error as error:
+        raise errors.InputError(_broken(path, 1, reader.line_num, error)) from error
+    raise errors.InputError(f"{path}: empty; the first line must name the columns")
+
+
+def _index(names: list[str], name: str, path: str) -> int:
+    if names.count(name) > 1:
+        raise errors.InputError(f"{path}: column {name!r} stands {names.count(name)} times in {names!r}")
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise errors.InputError(f"{path}: no column {name!r}{hint}. Columns: {_shown(', '.join(names))}")
+    return names.index(name)
+
+
+def _broken(path: str, first: int, last: int, error: csv.Error) -> str:
+    where = f"line {first}" if first == last else f"lines {first} to {last}"
+    return (
+        f"{path}:{first}: {where} cannot be split into fields ({error}). A field that holds a quote, a separator "
+        "or a line end must stand in double quotes, with inner quotes doubled"
+    )
+
+
+class _Number(str):
+    """A JSON number with a point or an exponent, as it is written."""
+
+
+_DECODER = json.JSONDecoder(parse_float=_Number)
+
+
+def _read_objects(file: TextIO, path: str, text: str, label: str, skipped: Skipped | None) -> Iterator[Row]:
+    for number, line in enumerate(file, 1):
+        line = line.strip().replace("\0", "\ufffd")
+        if not line:
+            continue
+        try:
+            record, end = _DECODER.raw_decode(line)  # three times as fast as decode
+        except (ValueError, RecursionError) as error:
+            refuse(f"{path}:{number}: not JSON: {error} ({_shown(line)})", skipped)
+            continue
+        problem = _problem(record, text, label) if end == len(line) else f"more than one value ({_shown(line)})"
+        if problem:
+            refuse(f"{path}:{number}: {problem}", skipped)
+            continue
+        words, name = record[text], _label(str(record[label]))
+        if "\\u" in line:  # the only way to a NUL or to half a surrogate pair
+            words, name = _printable(words), _printable(name)
+        yield Row(words, name, path, number)
+
+
+def _problem(record: Any, text: str, label: str) -> str | None:
+    """Says what is wrong with the value of a line, None if nothing is."""
+    if type(record) is not dict:
+        return f"not an object but {_kind(record)}"
+    if text not in record or label not in record:
+        return f"no key {(text if text not in record else label)!r}. Keys: {_shown(', '.join(record))}"
+    if type(record[text]) is not str:
+        return f"{text!r} is not a string but {_kind(record[text])}"
+    if type(record[label]) not in (str, int, _Number):  # to isinstance, a bool is an int
+        return f"label {label!r} is not a string or a number but {_kind(record[label])}"
+    if not str(record[label]).strip():
+        return f"no label ({label!r} is empty)"
+    return None
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return _shown(value if isinstance(value, _Number) else json.dumps(value))
+
+
+def _label(name: str) -> str:
+    return name if name.isalnum() else " ".join(name.split())
+
+
+def _printable(value: str) -> str:
+    joined = value.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
+    return joined.decode("utf-16-le", "replace")
+
+
+def _count(fields: list[str]) -> str:
+    return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+
+
+def _shown(text: str) -> str:
+    text = text.strip()
+    return repr(text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 3] + "...")

@@ -1,0 +1,93 @@
+"""Where rows come from, files or a sample; imports no TensorFlow."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from hubpipe import errors
+from hubpipe.files import digest
+from hubpipe.inputs import rows, stdlib_docs
+
+SAMPLES = {"stdlib_docs": stdlib_docs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Rows of data files; the attributes are the arguments of rows.read_rows."""
+
+    paths: tuple[str, ...]
+    format: str = "auto"
+    text: str = "text"
+    label: str = "label"
+    columns: tuple[str, ...] | None = None
+
+    def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
+        """Streams the rows, see rows.read_rows."""
+        return rows.read_rows(
+            self.paths, format=self.format, text=self.text, label=self.label, columns=self.columns, skipped=skipped
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Describes what the rows depend on: contents and reading options, not the files' names.
+
+        Returns:
+            dict for JSON; equal for equal rows.
+        Raises:
+            InputError: a file that cannot be read.
+        """
+        paths = rows.expand(self.paths)
+        formats = [rows.format_of(path) if self.format == "auto" else self.format for path in paths]
+        return {
+            "files": [[kind, _sha256(path)] for kind, path in zip(formats, paths, strict=True)],
+            "text": self.text,
+            "label": self.label,
+            "columns": self.columns,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Rows of a sample that comes with hubpipe.
+
+    Attributes:
+        name: a key of SAMPLES.
+        split: "train" or "eval".
+    """
+
+    name: str
+    split: str
+
+    def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
+        """Yields the rows; a sample has no bad ones, so `skipped` stays as it is."""
+        del skipped
+        return self._module().read_rows(self.split)
+
+    def identity(self) -> dict[str, Any]:
+        """Describes what the rows depend on: the files read, and the module that reads them.
+
+        Returns:
+            dict for JSON; equal for equal rows.
+        Raises:
+            InputError: an unknown sample, or one whose files are not there.
+        """
+        module = self._module()
+        return {
+            "sample": self.name,
+            "split": self.split,
+            "files": [_sha256(p) for p in (module.__file__, *module.files())],
+        }
+
+    def _module(self) -> Any:
+        if self.name not in SAMPLES:
+            raise errors.InputError(f"sample {self.name!r} is not one of {', '.join(SAMPLES)}")
+        return SAMPLES[self.name]
+
+
+Source = Files | Sample
+
+
+def _sha256(path: str) -> str:
+    try:
+        return digest.sha256_file(path)
+    except OSError as error:
+        raise errors.InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,54 @@
+"""A module and a head make a model_fn."""
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import hub
+from hubpipe.compat import estimator
+from hubpipe.config import schema
+from hubpipe.models import heads, optimizers
+
+# Scope of the module's variables in the training graph.
+MODULE_SCOPE = "module"
+
+
+def create_model_fn(
+    spec: hub.ModuleSpec, head: heads.Classification, optimizer: schema.Optimizer, *, export_name: str
+) -> Callable[..., estimator.EstimatorSpec]:
+    """The model_fn that trains a module as its consumer would, registered for export.
+
+    Args:
+        spec: the module, with the variants {} and {"train"}.
+        head: what turns the module's output into a loss.
+        optimizer: how the weights of both are updated.
+        export_name: the name that exporters export the module by.
+    Returns:
+        function (features, labels, mode) -> EstimatorSpec. features: dict of the inputs of the module's default
+        signature; labels: int64 [batch], None for predictions.
+    """
+
+    def model_fn(
+        features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: str
+    ) -> estimator.EstimatorSpec:
+        is_training = mode == estimator.ModeKeys.TRAIN
+        tags = {"train"} if is_training else None
+        module = hub.Module(spec, trainable=is_training, name=MODULE_SCOPE, tags=tags)
+        hub.register_module_for_export(module, export_name)
+        logits = head.logits(module(dict(features)))
+        if mode == estimator.ModeKeys.PREDICT:
+            predictions = head.predictions(logits)
+            return estimator.EstimatorSpec(
+                mode, predictions=predictions, export_outputs=head.export_outputs(predictions)
+            )
+        loss = head.loss(logits, labels)
+        if mode == estimator.ModeKeys.EVAL:
+            return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=head.metrics(logits, labels))
+        regularization = tf1.losses.get_regularization_losses()
+        tf1.summary.scalar("data_loss", loss)
+        total = tf.add_n([loss, *regularization])
+        tf1.summary.scalar("total_loss", total)
+        return estimator.EstimatorSpec(mode, loss=total, train_op=optimizers.minimize(total, optimizer))
+
+    return model_fn

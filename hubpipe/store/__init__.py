@@ -1,0 +1,1 @@
+"""Versions of modules on disk; imports no TensorFlow."""

@@ -1,0 +1,100 @@
+"""Trains a model from a YAML file and publishes every best checkpoint as a version of a TF1 Hub module.
+
+    python -m hubpipe.train --config configs/text.yaml
+    python -m hubpipe.train --config configs/text.yaml model_fn.dropout.rate=0.5 model_dir=runs/other
+
+Arguments key=value change the config. Started again, the same command goes on from the last checkpoint.
+Exit codes: 0 done, 1 failed, 2 wrong usage, config or data, 75 preempted by SIGTERM or SIGINT: run it again.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from hubpipe import cli
+from hubpipe.config import checks, load, schema
+from hubpipe.training import signals
+
+_CONFIG = flags.DEFINE_string("config", None, "The YAML file that describes the run.", required=True)
+_JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.")
+
+
+def main(overrides: Sequence[str]) -> cli.ExitCode:
+    """Runs the command.
+
+    Args:
+        overrides: key=value, over what the file says.
+    Returns:
+        DONE or PREEMPTED.
+    Raises:
+        HubpipeError: see hubpipe.training.run.
+    """
+    config = load.load(_CONFIG.value, overrides)
+    for warning in checks.warnings(config):
+        print(f"warning: {warning}", file=sys.stderr)
+    with signals.caught() as preempted:
+        # Only now TensorFlow: a mistake in the config answers at once.
+        importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
+        progress_lib = importlib.import_module("hubpipe.training.progress")
+        run_lib = importlib.import_module("hubpipe.training.run")
+        progress = progress_lib.Progress(
+            max_steps=config.training.max_steps,
+            batch_size=config.inputs.batch_size,
+            every_steps=config.training.log_every_steps,
+        )
+        result = run_lib.run(config, progress, is_preempted=preempted.is_set)
+    print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config))
+    return cli.ExitCode.PREEMPTED if result.outcome == "preempted" else cli.ExitCode.DONE
+
+
+def _facts(result) -> dict:
+    return {
+        "outcome": result.outcome,
+        "step": result.step,
+        "evaluated": result.evaluated,
+        "best_step": result.best.step if result.best else None,
+        "metrics": dict(result.metrics),
+        "path": result.path,
+    }
+
+
+_OUTCOMES = {
+    "trained": "trained to step {step}",
+    "stopped_early": "stopped early at step {step}, without improvement for {patience} evaluations",
+    "already_trained": "was already trained to step {step}; to train anew, remove {model_dir}",
+    "preempted": "preempted, saved at step {step}; to go on, run the same command again",
+}
+
+
+def _summary(result, config: schema.Config) -> str:
+    metric, early_stopping = config.selection.metric, config.training.early_stopping
+    outcome = _OUTCOMES[result.outcome].format(
+        step=result.step,
+        patience=early_stopping.patience if early_stopping else None,
+        model_dir=config.model_dir,
+    )
+    lines = ["", f"run      {outcome}"]
+    if not result.best:
+        return "\n".join([*lines, f"best     none of {result.evaluated} evaluated checkpoints is in the store"])
+    others = ", ".join(
+        f"{name} {'not finite' if value is None else format(value, '.4f')}"
+        for name, value in result.metrics.items()
+        if name != metric
+    )
+    lines += [
+        f"best     step {result.best.step}: {metric} {result.best.value:.4f} ({others})",
+        f"         of {result.evaluated} evaluated",
+        f"version  {result.path}",
+        "",
+        "    from hubpipe import hub",
+        f"    module = hub.Module({result.path!r})  # in a tf.Graph",
+        '    vectors = module(["a sentence", "another one"])',
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""Runs an Estimator, evaluates its checkpoints, stops and resumes."""

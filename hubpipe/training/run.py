@@ -1,0 +1,304 @@
+"""One training run, from a config to versions in the store; the stages in order."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import errors, exporters, models
+from hubpipe.compat import estimator as tf_estimator
+from hubpipe.config import dump, schema
+from hubpipe.exporters import select
+from hubpipe.inputs import text
+from hubpipe.models import heads, model_fn
+from hubpipe.store import store
+from hubpipe.training import judge as judge_lib
+from hubpipe.training import progress as progress_lib
+from hubpipe.training import run_dir
+
+EXPORTER_NAME = "best"
+
+_SWITCH_INTERVAL_SECS = 0.0005
+
+_SHORTAGE = re.compile(r"^.*(No space left on device|Disk quota exceeded|OOM when allocating).*$", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        outcome: "trained", "stopped_early", "already_trained" or "preempted".
+        step: global step of the last checkpoint.
+        evaluated: number of checkpoints that were evaluated, by this process or before it.
+        best: the best evaluation, None if the store has no version of this run.
+        path: of the best version, None if there is none.
+        metrics: dict of the best evaluation, from its manifest; None for a value that is not finite.
+    """
+
+    outcome: str
+    step: int
+    evaluated: int
+    best: select.Evaluation | None
+    path: str | None
+    metrics: Mapping[str, float | None]
+
+
+def run(
+    config: schema.Config, progress: progress_lib.Progress, *, is_preempted: Callable[[], bool] = lambda: False
+) -> Result:
+    """Trains, evaluates each checkpoint, and publishes each that is the best so far.
+
+    A run that was stopped or killed goes on from its last checkpoint when it is started again.
+
+    Args:
+        config: of the run.
+        progress: shows how it goes.
+        is_preempted: True as soon as the run should save a checkpoint and return.
+    Raises:
+        HubpipeError: data or a model_dir that cannot be used, a loss that is not a number, or a full disk.
+    """
+    with run_dir.owned(config.model_dir):
+        data = prepare(config)
+        _tell_data(config, data, progress)
+        run_dir.start(config.model_dir, config, data.fingerprint)
+        estimator = create_estimator(config, data)
+        judge = _create_judge(config, data, estimator, progress, is_preempted)
+        start = judge_lib.latest_step(estimator)
+        if not judge.is_exhausted:
+            with _explained(config), contextlib.closing(progress), _quick_thread_switches(), judge:
+                judge.catch_up()
+                if start < config.training.max_steps and not is_preempted():
+                    if start:
+                        progress.note(f"{config.model_dir}: going on at step {start}")
+                    _train(config, data, estimator, judge, progress, start, is_preempted)
+                if not is_preempted():
+                    judge.take_last()
+        return _result(config, judge, start, judge_lib.latest_step(estimator), is_preempted())
+
+
+def _train(
+    config: schema.Config,
+    data: text.TextData,
+    estimator: tf_estimator.Estimator,
+    judge: judge_lib.Judge,
+    progress: progress_lib.Progress,
+    start: int,
+    is_preempted: Callable[[], bool],
+) -> None:
+    estimator.train(
+        train_input_fn(config, data, start_step=start),
+        max_steps=config.training.max_steps,
+        hooks=[
+            judge_lib.StopHook(lambda: judge.should_stop or is_preempted()),
+            progress,
+            _create_saver_hook(estimator.config),
+        ],
+        saving_listeners=[judge],
+    )
+
+
+@contextlib.contextmanager
+def _quick_thread_switches() -> Iterator[None]:
+    """Lets the thread that trains go on soon after each step, though the judge's thread has the interpreter.
+
+    By Python's default it waits for 5 ms, longer than a step of a small model takes.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextlib.contextmanager
+def _explained(config: schema.Config) -> Iterator[None]:
+    """Turns what the user can mend of TensorFlow's errors into a TrainingError."""
+    try:
+        yield
+    except tf_estimator.NanLossDuringTrainingError as error:
+        raise errors.TrainingError(
+            f"{config.model_dir}: the loss became NaN. Lower optimizer.learning_rate, or set optimizer.clip_norm; "
+            "the versions published so far are kept."
+        ) from error
+    except tf.errors.ResourceExhaustedError as error:
+        # The message opens with where in the graph the op was added.
+        reason = _SHORTAGE.search(error.message)
+        raise errors.TrainingError(
+            f"{config.model_dir}: the disk or the memory is full ({reason.group() if reason else error.message}). "
+            "Make room; the same command goes on from the last checkpoint."
+        ) from error
+
+
+def _tell_data(config: schema.Config, data: text.TextData, progress: progress_lib.Progress) -> None:
+    counts = f"{data.num_train} training rows, {data.num_eval} evaluation rows, {len(data.labels)} labels"
+    progress.note(f"{config.name}: {counts}")
+    for split, skipped in data.skipped.items():
+        if skipped and skipped.count:
+            progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")
+    if config.training.epochs is not None:
+        data_end = math.ceil(config.training.epochs * data.num_train / config.inputs.batch_size)
+        progress.set_last_step(min(config.training.max_steps, data_end))
+
+
+def _result(config: schema.Config, judge: judge_lib.Judge, start: int, step: int, is_preempted: bool) -> Result:
+    best = judge.record.best
+    version = store.Store(config.store.dir, config.name).version(best.versions[config.name]) if best else None
+    if is_preempted:
+        outcome = "preempted"
+    elif judge.is_exhausted:
+        outcome = "stopped_early"
+    else:
+        outcome = "trained" if step > start else "already_trained"
+    return Result(
+        outcome,
+        step,
+        len(judge.record.history),
+        best,
+        version.path if version else None,
+        version.manifest()["metrics"] if version else {},
+    )
+
+
+def prepare(config: schema.Config) -> text.TextData:
+    """Reads the data of a run into its model_dir, or finds them there.
+
+    Raises:
+        InputError: data that cannot be used.
+    """
+    inputs, encoder = config.inputs, config.model_fn.encoder
+    return text.prepare(
+        cache_dir=os.path.join(config.model_dir, "inputs"),
+        train_paths=inputs.train.files,
+        train_sample=inputs.train.sample,
+        eval_paths=inputs.eval.files,
+        eval_sample=inputs.eval.sample,
+        format=inputs.format,
+        text=inputs.text,
+        label=inputs.label,
+        columns=inputs.columns,
+        bad_rows=inputs.bad_rows,
+        ngrams=encoder.ngrams,
+        lowercase=encoder.lowercase,
+        max_vocabulary=encoder.max_vocabulary,
+        min_count=encoder.min_count,
+    )
+
+
+def train_input_fn(
+    config: schema.Config, data: text.TextData, *, start_step: int
+) -> Callable[[], tf.data.Dataset]:
+    """The input_fn that a run trains with.
+
+    Args:
+        config: of the run.
+        data: from prepare.
+        start_step: steps trained before.
+    """
+    return text.input_fn(
+        data,
+        tf_estimator.ModeKeys.TRAIN,
+        batch_size=config.inputs.batch_size,
+        seed=config.seed,
+        shuffle=config.inputs.shuffle,
+        epochs=config.training.epochs,
+        start_step=start_step,
+    )
+
+
+def create_estimator(config: schema.Config, data: text.TextData) -> tf_estimator.Estimator:
+    """The Estimator of a run; its model_fn registers the encoder for export by the config's name.
+
+    Args:
+        config: of the run.
+        data: from prepare.
+    Raises:
+        ExportError: the module would not be readable by export.oldest_reader.
+    """
+    spec = models.MODELS[type(config.model_fn)](
+        config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
+    )
+    _check_oldest_reader(config.export.oldest_reader, spec)
+    head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
+    training = config.training
+    session_config = tf1.ConfigProto(allow_soft_placement=True)
+    if training.executor == "single_threaded":
+        session_config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
+    return tf_estimator.Estimator(
+        model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name),
+        config.model_dir,
+        tf_estimator.RunConfig(
+            tf_random_seed=config.seed,
+            session_config=session_config,
+            save_checkpoints_steps=training.evaluate_every_steps,
+            keep_checkpoint_max=training.keep_checkpoints,
+            # Nobody reads the graph that is written with every checkpoint, and writing it stops training.
+            checkpoint_save_graph_def=False,
+            save_summary_steps=training.log_every_steps,
+            log_step_count_steps=training.log_every_steps,
+        ),
+    )
+
+
+def _check_oldest_reader(version: str | None, spec) -> None:
+    obstacles = spec.obstacles(version) if version else []
+    if obstacles:
+        met = f'"{spec.oldest_reader}"' if spec.oldest_reader else "null"
+        raise errors.ExportError(
+            f"export.oldest_reader: TensorFlow {version} cannot read the module. Use other ops, or set the key to "
+            f"{met}.\n" + "\n".join(obstacles)
+        )
+
+
+def _create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.CheckpointSaverHook:
+    """Estimator's own, but for a second session call after each step: a tenth of a small model's time."""
+    hook = tf_estimator.CheckpointSaverHook(
+        config.model_dir, save_steps=config.save_checkpoints_steps, save_graph_def=config.checkpoint_save_graph_def
+    )
+    hook._set_steps_per_run(1)  # by default it reads the step again after each step, in case some were many
+    return hook
+
+
+def _create_judge(
+    config: schema.Config,
+    data: text.TextData,
+    estimator: tf_estimator.Estimator,
+    progress: progress_lib.Progress,
+    is_preempted: Callable[[], bool],
+) -> judge_lib.Judge:
+    exporter = exporters.BestModuleExporter(
+        EXPORTER_NAME,
+        text.serving_input_fn,
+        config.selection.metric,
+        config.selection.higher_is_better,
+        store_dir=config.store.dir,
+        exports_to_keep=config.export.keep_latest,
+        min_improvement=config.selection.min_improvement,
+        manifest={
+            "config": config.model_dump(mode="json"),
+            "seed": config.seed,
+            "data": {
+                "fingerprint": data.fingerprint,
+                "rows": {"train": data.num_train, "eval": data.num_eval},
+            },
+        },
+        extra_files={run_dir.CONFIG_FILE: dump.dump(config).encode()},
+    )
+    early_stopping = config.training.early_stopping or schema.EarlyStopping()
+    return judge_lib.Judge(
+        estimator,
+        text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size, seed=config.seed),
+        exporter,
+        progress,
+        every_steps=config.training.evaluate_every_steps,
+        patience=early_stopping.patience,
+        min_improvement=early_stopping.min_improvement,
+        is_preempted=is_preempted,
+    )

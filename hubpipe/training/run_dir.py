@@ -1,0 +1,73 @@
+"""What a model_dir holds besides checkpoints: the lock, the config, and what must stay as it was."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hubpipe import errors
+from hubpipe.config import dump, schema
+from hubpipe.files import atomic, locks, records
+
+CONFIG_FILE = "config.yaml"
+RUN_FILE = "run.json"
+_LOCK_FILE = ".lock"
+
+
+@contextlib.contextmanager
+def owned(model_dir: str) -> Iterator[None]:
+    """Keeps other runs out of a model_dir, which is made if it is absent.
+
+    Raises:
+        TrainingError: another run is in it.
+    """
+    os.makedirs(model_dir, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.locked(os.path.join(model_dir, _LOCK_FILE), wait=False))
+        except BlockingIOError as error:
+            raise errors.TrainingError(
+                f"{model_dir}: another run is training there. Wait for it, or use another model_dir."
+            ) from error
+        yield
+
+
+def start(model_dir: str, config: schema.Config, data: Mapping[str, str]) -> None:
+    """Records the config, after checking that the weights and the best of an earlier run in the model_dir fit it.
+
+    Args:
+        model_dir: the run's directory.
+        config: of the run.
+        data: dict "train", "eval" -> fingerprint of the data.
+    Raises:
+        TrainingError: the model_dir is of another module, encoder, head or optimizer, or of other data.
+    """
+    path = os.path.join(model_dir, RUN_FILE)
+    encoder = config.model_fn.encoder.model_dump(mode="json")
+    fixed = {
+        # What the shapes and the meaning of the weights depend on.
+        **{f"model_fn.encoder.{key}": value for key, value in encoder.items()},
+        "model_fn.batch_norm.enabled": config.model_fn.batch_norm.enabled,
+        "model_fn.head.kind": config.model_fn.head.kind,
+        "optimizer.kind": config.optimizer.kind,
+        "the fingerprint of inputs.train": data["train"],
+        # What makes the evaluations comparable, and the versions those of one module.
+        "the fingerprint of inputs.eval": data["eval"],
+        "name": config.name,
+    }
+    with contextlib.suppress(FileNotFoundError):
+        _check_same(model_dir, records.read(path).get("fixed", {}), fixed)
+    atomic.sweep_staging(model_dir)
+    atomic.write_file(os.path.join(model_dir, CONFIG_FILE), dump.dump(config).encode())
+    records.write(path, {"fixed": fixed})
+
+
+def _check_same(model_dir: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changed = [
+        f"{key} was {before.get(key)!r}, is {value!r}" for key, value in now.items() if before.get(key) != value
+    ]
+    if changed:
+        raise errors.TrainingError(
+            f"{model_dir}: its checkpoints are of another run: {'; '.join(changed)}. "
+            "Give this run a model_dir of its own, or remove that directory to start anew."
+        )

@@ -1,0 +1,3 @@
+"""The version of hubpipe."""
+
+__version__ = "0.1.0"

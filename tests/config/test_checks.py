@@ -1,0 +1,118 @@
+import os
+
+import pytest
+
+from hubpipe.config import checks, schema
+
+SOURCE = {"sample": "stdlib_docs"}
+INPUTS = {"kind": "text", "train": SOURCE, "eval": SOURCE}
+SMALLEST = {"name": "docs", "inputs": INPUTS, "model_fn": {"kind": "text"}}
+
+
+def _check(**sections):
+    return checks.check(schema.Config.model_validate(SMALLEST | sections))
+
+
+def _piecewise(boundaries, values):
+    rate = {"kind": "piecewise", "boundaries": boundaries, "values": values}
+    return {"optimizer": {"kind": "sgd", "learning_rate": rate}}
+
+
+RATE = ("optimizer", "learning_rate")
+
+
+@pytest.mark.parametrize(
+    ("sections", "mistakes"),
+    [
+        ({}, []),
+        (
+            {"inputs": INPUTS | {"label": "text"}},
+            [(("inputs", "label"), "the same column as inputs.text ('text')")],
+        ),
+        (
+            {"inputs": INPUTS | {"columns": ["label", "txt", "label"]}},
+            [
+                (("inputs", "columns"), "'label' stands there 2 times"),
+                (
+                    ("inputs", "text"),
+                    "no 'text' in inputs.columns (did you mean 'txt'?). Columns: 'label', 'txt', 'label'",
+                ),
+            ],
+        ),
+        (_piecewise([10, 20], [1, 0.1, 0.01]), []),
+        (
+            _piecewise([20, 10], [1, 0.1]),
+            [
+                ((*RATE, "values"), "expected one more than boundaries, got 2 values and 2 boundaries"),
+                ((*RATE, "boundaries"), "expected ascending steps, got 20 before 10"),
+            ],
+        ),
+        ({"selection": {"metric": "loss", "higher_is_better": False}}, []),
+        (
+            {"selection": {"metric": "acc"}},
+            [
+                (
+                    ("selection", "metric"),
+                    "unknown metric 'acc'. Metrics of classification: accuracy, top_k_accuracy, macro_f1, loss",
+                )
+            ],
+        ),
+        (
+            {"selection": {"metric": "loss", "higher_is_better": True}},
+            [
+                (
+                    ("selection", "higher_is_better"),
+                    "true contradicts selection.metric: loss, where it is false. Leave the key out",
+                )
+            ],
+        ),
+        (
+            {"export": {"hyperparameters": ["dropout_rate", "dropout_rate"]}},
+            [(("export", "hyperparameters"), "'dropout_rate' stands there 2 times")],
+        ),
+    ],
+)
+def test_contradictions(sections, mistakes):
+    assert _check(**sections) == mistakes
+
+
+def test_directories_that_cannot_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
+    assert _check(model_dir="taken/run", store={"dir": "taken"}) == [
+        (("model_dir",), f"'taken/run' cannot be a directory: '{tmp_path}/taken' is a file"),
+        (("store", "dir"), f"'taken' cannot be a directory: '{tmp_path}/taken' is a file"),
+    ]
+
+
+def test_directories_without_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
+    assert _check(model_dir=f"{tmp_path}/a/b") == [
+        (("model_dir",), f"'{tmp_path}/a/b' cannot be written: no permission in '{tmp_path}'")
+    ]
+
+
+def test_directories_are_not_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert _check(model_dir="a/b", store={"dir": "gs://bucket/modules"}) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "lines"),
+    [
+        ({}, []),
+        ({"momentum": 0.99}, []),
+        ({"momentum": 0.999, "enabled": False}, []),
+        (
+            {"momentum": 0.999},
+            [
+                "model_fn.batch_norm.momentum: 0.999 is too high for fine-tuning: the moving averages need some "
+                "1000 steps to follow new data, more than a short fine-tuning has. Use at most 0.99"
+            ],
+        ),
+    ],
+)
+def test_warnings(batch_norm, lines):
+    model = {"kind": "text", "batch_norm": batch_norm}
+    assert checks.warnings(schema.Config.model_validate(SMALLEST | {"model_fn": model})) == lines

@@ -1,0 +1,92 @@
+import pytest
+
+from hubpipe.config import data_files, schema
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Checks inputs that train on `files`, with files written as given: name -> bytes."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(files, written=(), **keys):
+        for name, content in dict(written).items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+        sources = {"train": {"files": files}, "eval": {"sample": "stdlib_docs"}}
+        return list(data_files.check(schema.TextInputs.model_validate({"kind": "text"} | sources | keys)))
+
+    return run
+
+
+GOOD = b"label,text\n1,good\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "written"),
+    [
+        ("a.csv", {"a.csv": GOOD}),
+        ("a.CSV", {"a.CSV": b"\xef\xbb\xbf\r\ntext,label\r\n"}),
+        ("a.tsv", {"a.tsv": b'"text"\tlabel\n'}),
+        ("a.jsonl", {"a.jsonl": b'\n{"text": "x", "label": 1, "more": []}\nnot json'}),
+        ("*.csv", {"a.csv": GOOD, "b.csv": GOOD, "c.txt": b""}),
+        ("**/*.csv", {"deep/er/a.csv": GOOD}),
+        ("a[1].csv", {"a[1].csv": GOOD}),
+        ("a.csv", {"a.csv": b'"multi\nline",text,label\n'}),
+        ("a.jsonl", {"a.jsonl": b"not json, for the reader to judge\n"}),
+        ("gs://bucket/*.csv", {}),
+    ],
+)
+def test_good_files(check, files, written):
+    assert check(files, written) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "written", "key", "message"),
+    [
+        ("/nowhere/a.csv", {}, "train.files", "no file '/nowhere/a.csv'"),
+        ("/nowhere/*.csv", {}, "train.files", "no file matches '/nowhere/*.csv'"),
+        ("folder", {"folder/a": b""}, "train.files",
+         "'folder' is a directory; expected a file, or a glob such as 'folder/*.csv'"),
+        ("a.txt", {"a.txt": GOOD}, "format",
+         "a.txt: cannot be told by its ending (.csv, .tsv, .jsonl, .ndjson); set inputs.format"),
+        ("a.csv", {"a.csv": b" \n\n"}, "train.files", "a.csv: the file is empty"),
+        ("a.jsonl", {"a.jsonl": b"\n"}, "train.files", "a.jsonl: the file is empty"),
+        ("a.csv", {"a.csv": b"label,txet\n"}, "text",
+         "a.csv: no column in the header is named 'text' (did you mean 'txet'?). Columns: 'label', 'txet'"),
+        ("a.tsv", {"a.tsv": b"text,label\n"}, None, None),
+        ("a.jsonl", {"a.jsonl": b'{"text": "x", "Label": 1}\n'}, "label",
+         "a.jsonl: no key in the first line is named 'label' (did you mean 'Label'?). Columns: 'text', 'Label'"),
+        (["a.csv", "b.csv"], {"a.csv": b"text,x\n", "b.csv": b"text,x\n"}, "label",
+         "a.csv: no column in the header is named 'label'. Columns: 'text', 'x'"),
+        ("a.csv", {"a.csv": b"text," + b",".join(b"%d" % i for i in range(30))}, "label",
+         "a.csv: no column in the header is named 'label'. Columns: 'text', "
+         + ", ".join(f"'{i}'" for i in range(19)) + " and 11 more"),
+        ("a.csv", {"a.csv": b"x" * 200_000}, "train.files",
+         "a.csv: cannot be read: field larger than field limit (131072)"),
+    ],
+)  # fmt: skip
+def test_bad_files(check, files, written, key, message):
+    found = check(files, written)
+    if message is None:
+        assert [path for path, _ in found] == [("inputs", "text"), ("inputs", "label")]
+    else:
+        assert found == [(("inputs", *key.split(".")), message)]
+
+
+def test_relative_names_say_where_they_start(check, tmp_path):
+    assert check(["a.csv", "*.csv"]) == [
+        (("inputs", "train", "files"), f"no file 'a.csv' in {tmp_path}"),
+        (("inputs", "train", "files"), f"no file matches '*.csv' in {tmp_path}"),
+    ]
+
+
+def test_a_set_format_is_for_every_file(check):
+    assert check("a.txt", {"a.txt": GOOD}, format="csv") == []
+
+
+def test_given_columns_take_the_place_of_the_header(check):
+    written = {"a.csv": b"1,x\n", "a.jsonl": b"{}"}
+    assert check("a.csv", written, columns=["label", "text"]) == []
+    assert check("a.jsonl", written, columns=["label", "text"]) == [
+        (("inputs", "columns"), "a.jsonl: for csv and tsv only; a jsonl line names its keys")
+    ]

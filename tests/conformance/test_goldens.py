@@ -1,0 +1,74 @@
+"""Every kind of model gives the numbers that it gave when its golden was written, on every TensorFlow.
+
+A golden that changes means that modules of the same config change; that belongs into the CHANGELOG. To write them
+anew: HUBPIPE_WRITE_GOLDENS=1 python -m pytest tests/conformance/test_goldens.py
+"""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import hub, models
+from hubpipe.config import schema
+
+GOLDENS_DIR = pathlib.Path(__file__).parent / "goldens"
+
+
+def _text_spec(directory):
+    (directory / "vocabulary.txt").write_text("the\ncat\nsat\nthe cat\nschön\n", encoding="utf-8")
+    (directory / "labels.txt").write_text("no\nyes\n")
+    model = schema.TextModel.model_validate(
+        {
+            "kind": "text",
+            "encoder": {"embedding_dim": 3, "hidden_units": [4, 2], "oov_buckets": 2, "char_ngrams": [2, 3]},
+            "regularizers": {"embedding": {"l2": 0.5}, "kernel": {"l1": 0.25, "l2": 0.125}},
+        }
+    )
+    return models.MODELS[schema.TextModel](
+        model,
+        schema.Export(),
+        vocabulary_path=str(directory / "vocabulary.txt"),
+        labels_path=str(directory / "labels.txt"),
+    )
+
+
+_TEXTS = ["The cat sat.", "schön, cat cat", "unknown words", "", "SAT"]
+
+# Section of the config -> name of the golden, what makes a small spec, inputs of the default signature.
+GOLDENS = {schema.TextModel: ("text", _text_spec, {"text": _TEXTS})}
+
+
+def computed(spec, inputs):
+    """The outputs of a freshly seeded encoder, and its regularization losses."""
+    with tf.Graph().as_default() as graph, tf1.Session() as session:
+        tf1.set_random_seed(1)
+        module = hub.Module(spec, trainable=True)
+        outputs = module({name: tf.constant(value) for name, value in inputs.items()}, as_dict=True)
+        losses = graph.get_collection(tf1.GraphKeys.REGULARIZATION_LOSSES)
+        session.run([tf1.global_variables_initializer(), tf1.tables_initializer()])
+        values = session.run({**outputs, "regularization_losses": losses})
+    return {name: np.asarray(value).tolist() for name, value in sorted(values.items())}
+
+
+def test_every_model_has_a_golden():
+    assert set(GOLDENS) == set(models.MODELS)
+    assert {path.stem for path in GOLDENS_DIR.iterdir()} == {name for name, _, _ in GOLDENS.values()}
+
+
+@pytest.mark.parametrize("section", GOLDENS, ids=lambda section: section.__name__)
+def test_the_numbers_are_the_golden_ones(section, tmp_path):
+    name, create_spec, inputs = GOLDENS[section]
+    path = GOLDENS_DIR / f"{name}.json"
+    found = computed(create_spec(tmp_path), inputs)
+    if os.environ.get("HUBPIPE_WRITE_GOLDENS"):
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    golden = json.loads(path.read_text())
+    assert sorted(found) == sorted(golden)
+    for output, value in golden.items():
+        np.testing.assert_allclose(found[output], value, rtol=1e-5, atol=1e-6, err_msg=output)
+        assert np.any(np.asarray(value) != 0), output

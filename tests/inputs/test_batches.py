@@ -1,0 +1,135 @@
+"""hubpipe.inputs.batches, run in graph mode as an Estimator does."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hubpipe.inputs import batches, cache, rows
+
+COUNT = 23
+OPTIONS = {"batch_size": 4, "seed": 1, "shuffle": True, "epochs": None, "start_step": 0}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    data = [rows.Row(f"text {n}", str(n), "a.csv", n) for n in range(COUNT)]
+    labels = [str(n) for n in range(COUNT)]
+    directory = cache.entry(
+        str(tmp_path_factory.mktemp("cache")), {}, lambda staging: cache.write_records(staging, data, labels, None)
+    )
+    return cache.read_records(directory).path
+
+
+@pytest.fixture(params=["in memory", "streamed"])
+def either_way(request, monkeypatch):
+    if request.param == "streamed":
+        monkeypatch.setattr(batches, "MAX_BYTES_IN_MEMORY", 0)
+
+
+def run(make, most=1000):
+    """The labels of each batch, after a check that its texts belong to them."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        iterator = tf.compat.v1.data.make_initializable_iterator(make())
+        features, labels = iterator.get_next()
+        assert list(features) == ["text"]
+        assert (features["text"].dtype, labels.dtype) == (tf.string, tf.int64)
+        assert features["text"].shape.rank == labels.shape.rank == 1
+        session.run(iterator.initializer)
+        found = []
+        try:
+            for _ in range(most):
+                texts, classes = session.run((features["text"], labels))
+                assert [text.decode() for text in texts] == [f"text {n}" for n in classes]
+                found.append(classes.tolist())
+        except tf.errors.OutOfRangeError:
+            pass
+        return found
+
+
+def train(path, most=1000, **options):
+    return run(lambda: batches.train(path, COUNT, **{**OPTIONS, **options}), most)
+
+
+def flat(found):
+    return list(itertools.chain.from_iterable(found))
+
+
+@pytest.mark.usefixtures("either_way")
+def test_each_epoch_has_every_row_once_in_a_new_order(path):
+    found = flat(train(path, 4 * COUNT))
+    epochs = [found[n : n + COUNT] for n in range(0, 4 * COUNT, COUNT)]
+    assert all(sorted(epoch) == list(range(COUNT)) for epoch in epochs)
+    assert len(set(map(tuple, [*epochs, range(COUNT)]))) == 5
+
+
+@pytest.mark.usefixtures("either_way")
+def test_seed_decides_the_order(path):
+    first = train(path, 20)
+    assert train(path, 20) == first
+    assert train(path, 20, seed=2) != first
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("batch_size, sizes", [(4, [4] * 11 + [2]), (23, [23, 23]), (100, [46])])
+def test_epochs_are_counted_and_only_the_last_batch_is_smaller(path, batch_size, sizes):
+    found = train(path, epochs=2, batch_size=batch_size)
+    assert [len(batch) for batch in found] == sizes
+    assert sorted(flat(found)) == sorted([*range(COUNT), *range(COUNT)])
+
+
+@pytest.mark.usefixtures("either_way")
+def test_order_of_the_file(path):
+    assert flat(train(path, shuffle=False, epochs=2)) == [*range(COUNT), *range(COUNT)]
+
+
+def test_batch_larger_than_the_data(path):
+    (batch,) = train(path, 1, batch_size=3 * COUNT)
+    assert sorted(batch) == sorted([*range(COUNT)] * 3)
+
+
+@pytest.mark.parametrize("start_step", [1, 7, 16, 20])
+def test_resumed_training_goes_on_where_it_stopped(path, start_step):
+    whole = train(path, 40)
+    assert train(path, 40 - start_step, start_step=start_step) == whole[start_step:]
+    of_epochs = train(path, epochs=4)
+    assert train(path, epochs=4, start_step=start_step) == of_epochs[start_step:]
+
+
+@pytest.mark.parametrize("start_step, left", [(11, [2]), (12, []), (50, [])])
+def test_resumed_at_the_end(path, start_step, left):
+    assert [len(batch) for batch in train(path, epochs=2, start_step=start_step)] == left
+
+
+def test_resumed_training_on_a_large_file_has_another_order(path, monkeypatch):
+    monkeypatch.setattr(batches, "MAX_BYTES_IN_MEMORY", 0)
+    assert train(path, 5, start_step=3) != train(path, 5)
+
+
+@pytest.mark.parametrize("count", [1000, 100_003])
+def test_epochs_are_not_correlated(count):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        positions = tf.range(6 * count, dtype=tf.int64)
+        found = session.run(batches.shuffled(positions, tf.constant(count, tf.int64), seed=1)).reshape(6, count)
+    assert (np.sort(found) == np.arange(count)).all()
+    between = np.corrcoef([np.arange(count), *found])[np.triu_indices(7, k=1)]
+    neighbours = [np.corrcoef(epoch[:-1], epoch[1:])[0, 1] for epoch in found]
+    assert np.abs([*between, *neighbours]).max() < 4 / count**0.5
+
+
+def test_order_is_the_same_on_every_tensorflow(path):
+    assert train(path, 2, batch_size=8) == [[16, 18, 10, 7, 8, 1, 12, 9], [3, 20, 15, 14, 17, 4, 19, 5]]
+
+
+def test_evaluation_is_one_pass_in_order(path):
+    found = run(lambda: batches.evaluate(path, batch_size=8))
+    assert [len(batch) for batch in found] == [8, 8, 7]
+    assert flat(found) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("dataset", ["train", "evaluate"])
+def test_autotune_is_off(path, dataset):
+    made = batches.evaluate(path, batch_size=8) if dataset == "evaluate" else batches.train(path, COUNT, **OPTIONS)
+    assert made.options().autotune.enabled is False
+    assert made.options().deterministic is True

@@ -1,0 +1,248 @@
+"""hubpipe.inputs.rows"""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubpipe import errors
+from hubpipe.inputs import rows
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Writes a file of bytes or text and returns its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def pairs(path, **options):
+    return [(row.label, row.text) for row in rows.read_rows(path, **options)]
+
+
+def problem(path, **options):
+    with pytest.raises(errors.InputError) as caught:
+        list(rows.read_rows(path, **options))
+    return str(caught.value)
+
+
+def test_csv_quotes_separators_and_newlines(put):
+    path = put("a.csv", 'label,id,text\nx,1,"a, ""b""\nc"\n\n \ny,2,d "e" f\n')
+    assert list(rows.read_rows(path)) == [
+        rows.Row('a, "b"\nc', "x", path, 2),
+        rows.Row('d "e" f', "y", path, 6),
+    ]
+
+
+def test_tsv_takes_quotes_and_commas(put):
+    assert pairs(put("a.tsv", 'text\tlabel\na, b\tx\n"c\td"\ty\n')) == [("x", "a, b"), ("y", "c\td")]
+
+
+def test_jsonl(put):
+    lines = ['{"text": "a", "label": 1, "more": [1]}', "", '  {"text": "b\\n", "label": "1"}  ']
+    path = put("a.jsonl", "\n".join(lines))
+    assert list(rows.read_rows(path)) == [rows.Row("a", "1", path, 1), rows.Row("b\n", "1", path, 3)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_end_in_newlines_only(put, end):
+    text = "a\u0085b\u2028c\u2029d\x0be\x0cf\x1cg"
+    assert pairs(put("a.csv", f"label,text{end}x,{text}{end}")) == [("x", text)]
+    assert pairs(put("a.jsonl", json.dumps({"label": "x", "text": text}, ensure_ascii=False) + end)) == [
+        ("x", text)
+    ]
+
+
+def test_byte_order_mark_and_bad_bytes(put):
+    assert pairs(put("a.csv", b"\xef\xbb\xbflabel,text\nx,\xff\xc3\xa9\0z\n")) == [("x", "\ufffdé\ufffdz")]
+    path = put("a.jsonl", b'\xef\xbb\xbf{"label": "x", "text": "\xe9\\u0000\\ud800\\ud83d\\ude00"}\n')
+    assert pairs(path) == [("x", "\ufffd\ufffd\ufffd\U0001f600")]
+
+
+@pytest.mark.parametrize(
+    "value, label",
+    [
+        ("1", "1"),
+        ('"1"', "1"),
+        ("1.0", "1.0"),
+        ("1.50", "1.50"),
+        ("1e3", "1e3"),
+        ("-2", "-2"),
+        ('" a \\n b "', "a b"),
+    ],
+)
+def test_jsonl_labels(put, value, label):
+    assert pairs(put("a.jsonl", '{"text": "t", "label": ' + value + "}")) == [(label, "t")]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ('{"text": "t"}', ":2: no key 'label'. Keys: 'text'"),
+        ('{"label": 1}', ":2: no key 'text'. Keys: 'label'"),
+        ('{"text": "t", "label": null}', ":2: label 'label' is not a string or a number but 'null'"),
+        ('{"text": "t", "label": true}', ":2: label 'label' is not a string or a number but 'true'"),
+        ('{"text": "t", "label": NaN}', ":2: label 'label' is not a string or a number but 'NaN'"),
+        ('{"text": "t", "label": [1]}', ":2: label 'label' is not a string or a number but a list"),
+        ('{"text": "t", "label": " "}', ":2: no label ('label' is empty)"),
+        ('{"text": 1.50, "label": 1}', ":2: 'text' is not a string but '1.50'"),
+        ('{"text": {}, "label": 1}', ":2: 'text' is not a string but an object"),
+        ("[1, 2]", ":2: not an object but a list"),
+        ('"text"', ":2: not an object but '\"text\"'"),
+        ('{"text": "t"', ":2: not JSON: "),
+        ('{"text": "t", "label": 1} {}', ":2: more than one value ("),
+        ("[" * 100_000, ":2: not JSON: "),
+        ('{"text": "t", "label": ' + "9" * 10_000 + "}", ":2: not JSON: "),
+    ],
+)
+def test_bad_jsonl_row(put, line, message):
+    path = put("a.jsonl", '{"text": "a", "label": 0}\n' + line + '\n{"text": "b", "label": 2}\n')
+    said = problem(path)
+    assert said.startswith(path + message)
+    assert len(said) < len(path) + 250
+    skipped = rows.Skipped()
+    assert pairs(path, skipped=skipped) == [("0", "a"), ("2", "b")]
+    assert (skipped.count, skipped.reasons) == (1, [said])
+
+
+@pytest.mark.parametrize(
+    "line, message, lines",
+    [
+        (",t", ":3: no label ('label' is empty)", 1),
+        (" ,t", ":3: no label ('label' is empty)", 1),
+        ("x", ":3: 1 field instead of 2 ('x')", 1),
+        ("x,t,u", ":3: 3 fields instead of 2 ('x,t,u')", 1),
+        ("label,text", ":3: names of columns, not a row ('label,text')", 1),
+        ('x,"t"u', ":3: line 3 cannot be split into fields (',' expected after '\"')", 1),
+        ('x,"t\n\n"u', ":3: lines 3 to 5 cannot be split into fields (',' expected after '\"')", 3),
+        ("x,t\ru", ":3: line 3 cannot be split into fields (", 1),
+    ],
+)
+def test_bad_csv_row(put, line, message, lines):
+    path = put("a.csv", f"label,text\n0,a\n{line}\n1,b\n")
+    said = problem(path)
+    assert said.startswith(path + message)
+    skipped = rows.Skipped()
+    assert pairs(path, skipped=skipped) == [("0", "a"), ("1", "b")]
+    assert (skipped.count, skipped.reasons) == (lines, [said])
+
+
+def test_unclosed_quote_counts_every_line_it_swallows(put):
+    path = put("a.csv", 'label,text\n0,a\n1,"b\n2,c\n3,d\n')
+    assert problem(path).startswith(path + ":3: lines 3 to 5 cannot be split into fields (unexpected end of data)")
+    skipped = rows.Skipped()
+    assert pairs(path, skipped=skipped) == [("0", "a")]
+    assert skipped.count == 3
+
+
+def test_field_size(put, monkeypatch):
+    long = "a" * 200_000  # more than the csv module takes by itself
+    assert pairs(put("a.csv", f"label,text\nx,{long}\n")) == [("x", long)]
+    limit = csv.field_size_limit()
+    try:
+        monkeypatch.setattr(rows, "MAX_FIELD_CHARS", 10)
+        csv.field_size_limit(10)
+        assert "field larger than field limit (10)" in problem(put("b.csv", "label,text\nx,aaaaaaaaaaa\n"))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def test_columns_of_a_file_without_header(put):
+    path = put("a.csv", "t,7,x\nu,8,y\n")
+    assert pairs(path, columns=["words", "n", "class"], text="words", label="class") == [("x", "t"), ("y", "u")]
+    headed = put("b.csv", "words,class\nt,x\n")
+    said = problem(headed, columns=["words", "class"], text="words", label="class")
+    assert said == f"{headed}:1: names of columns, not a row ('words,class')"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", ": empty; the first line must name the columns"),
+        ("\n\n", ": empty; the first line must name the columns"),
+        ("sentence,lable\n", ": no column 'text'. Columns: 'sentence, lable'"),
+        ("text,lable\n", ": no column 'label' (did you mean 'lable'?). Columns: 'text, lable'"),
+        ("text,label,text\n", ": column 'text' stands 2 times in ['text', 'label', 'text']"),
+        ('text,"label\n', ":1: line 1 cannot be split into fields (unexpected end of data)"),
+    ],
+)
+def test_bad_header_is_always_an_error(put, content, message):
+    path = put("a.csv", content)
+    assert problem(path, skipped=rows.Skipped()).startswith(path + message)
+
+
+def test_empty_text_is_a_row(put):
+    assert pairs(put("a.csv", "label,text\nx,\n")) == [("x", "")]
+
+
+def test_globs_are_sorted_and_files_come_once(put, tmp_path):
+    for name in ("b.csv", "c.csv", "a.csv", "d.tsv"):
+        put(name, "label,text\n" if name.endswith("csv") else "label\ttext\n")
+    (tmp_path / "e.csv").mkdir()
+    paths = rows.expand([tmp_path / "b.csv", str(tmp_path / "*.csv"), str(tmp_path / "**" / "d.*")])
+    assert [path[len(str(tmp_path)) + 1 :] for path in paths] == ["b.csv", "a.csv", "c.csv", "d.tsv"]
+
+
+def test_a_name_with_pattern_characters_is_a_name(put):
+    path = put("a[1].csv", "label,text\nx,t\n")
+    assert rows.expand(path) == [path]
+
+
+@pytest.mark.parametrize(
+    "name, message", [("no.csv", "no such file"), ("*.csv", "no such file"), ("", "a folder")]
+)
+def test_missing_files(tmp_path, name, message):
+    path = str(tmp_path / name)
+    assert problem(path).startswith(f"{path}: {message}")
+
+
+def test_format(put):
+    path = put("a.txt", "label,text\nx,t\n")
+    assert problem(path).startswith(
+        f"{path}: the ending '.txt' does not tell the format. Endings known: .csv, .tsv"
+    )
+    assert pairs(path, format="csv") == [("x", "t")]
+    with pytest.raises(ValueError, match="format 'xml' is not one of auto, csv, tsv, jsonl"):
+        list(rows.read_rows(path, format="xml"))
+    lines = put("a.ndjson", "")
+    assert problem(lines, columns=["a"]).startswith(f"{lines}: columns ['a'] are for csv and tsv")
+
+
+def test_skipped_keeps_the_first_reasons():
+    skipped = rows.Skipped()
+    assert str(skipped) == "no row skipped"
+    skipped.add("a:1: no label")
+    assert str(skipped) == "1 row skipped, such as a:1: no label"
+    for line in range(2, 9):
+        skipped.add(f"a:{line}: no label")
+    assert skipped.count == 8
+    assert skipped.reasons == [f"a:{line}: no label" for line in range(1, 6)]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"))
+
+
+@given(st.lists(texts, max_size=5))
+def test_what_is_written_is_read(tmp_path_factory, values):
+    folder = tmp_path_factory.mktemp("rows")
+    with open(folder / "a.csv", "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["label", "text"], *(["x", value] for value in values)])
+    with open(folder / "a.jsonl", "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps({"label": "x", "text": value}) + "\n" for value in values)
+    assert [row.text for row in rows.read_rows(folder / "a.csv")] == values
+    assert [row.text for row in rows.read_rows(folder / "a.jsonl")] == values
+
+
+def test_no_tensorflow():
+    program = "import sys; from hubpipe.inputs import rows, sources, vocab; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -1,0 +1,45 @@
+"""What several tests of training share."""
+
+import itertools
+
+import pytest
+
+from hubpipe.config import load
+
+_CONFIG = """
+name: tiny
+inputs:
+  kind: text
+  train: {{files: {directory}/train.csv}}
+  eval: {{files: {directory}/eval.csv}}
+  batch_size: 4
+model_fn:
+  kind: text
+  encoder: {{embedding_dim: 4, hidden_units: [4], min_count: 1, oov_buckets: 2, char_ngrams: []}}
+  head: {{kind: classification}}
+optimizer: {{kind: adam, learning_rate: 0.02}}
+training: {{max_steps: 6, evaluate_every_steps: 2, log_every_steps: 1}}
+selection: {{metric: loss}}
+store: {{dir: {directory}/store}}
+model_dir: {directory}/run
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A function (*overrides) -> Config of a run that takes a second; its files are in tmp_path."""
+    animals, plants = ["cat", "dog", "horse", "mouse"], ["oak", "fern", "rose", "moss"]
+    pairs = [
+        (f"the {one} and the {other}", label)
+        for label, words in (("animal", animals), ("plant", plants))
+        for one, other in itertools.permutations(words, 2)
+    ]
+    for name, rows in (("train", pairs[::2] + pairs[1::4]), ("eval", pairs[3::4])):
+        lines = ["text,label", *(f"{text},{label}" for text, label in rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "tiny.yaml").write_text(_CONFIG.format(directory=tmp_path))
+
+    def create(*overrides):
+        return load.load(tmp_path / "tiny.yaml", overrides)
+
+    return create

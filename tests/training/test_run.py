@@ -1,0 +1,187 @@
+"""Tests of hubpipe.training.run."""
+
+import dataclasses
+import io
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hubpipe import errors, hub
+from hubpipe.config import load
+from hubpipe.store import store
+from hubpipe.training import evaluator, run
+from hubpipe.training import progress as progress_lib
+
+
+class Progress(progress_lib.Progress):
+    """Writes to a string, and stops the run at the step after `stop_after`."""
+
+    def __init__(self, config, *, stop_after=None):
+        self.written = io.StringIO()
+        super().__init__(max_steps=config.training.max_steps, batch_size=4, every_steps=1, file=self.written)
+        self._stop_after = stop_after
+        self.stopped = threading.Event()
+
+    def after_run(self, run_context, run_values):
+        super().after_run(run_context, run_values)
+        if self._step == self._stop_after:
+            self.stopped.set()
+
+    @property
+    def lines(self):
+        return self.written.getvalue().splitlines()
+
+
+def start(config, *, stop_after=None):
+    progress = Progress(config, stop_after=stop_after)
+    result = run.run(config, progress, is_preempted=progress.stopped.is_set)
+    return result, progress.lines
+
+
+def history(config):
+    with open(os.path.join(config.model_dir, "export", "best", "best.json")) as file:
+        return [(entry["step"], entry["value"]) for entry in json.load(file)["history"]]
+
+
+def weights(config, step):
+    path = os.path.join(config.model_dir, f"model.ckpt-{step}")
+    return {name: tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)}
+
+
+def test_a_run_from_data_to_versions(tiny):
+    config = tiny()
+    result, lines = start(config)
+    assert (result.outcome, result.step, result.evaluated) == ("trained", 6, 3)
+    assert [step for step, _ in history(config)] == [2, 4, 6]
+    assert result.best.value == min(value for _, value in history(config)) == result.metrics["loss"]
+    assert lines[0] == "tiny: 18 training rows, 6 evaluation rows, 2 labels"
+    assert len(lines) == 4
+
+    versions = store.Store(config.store.dir, "tiny")
+    assert versions.current() == versions.version(result.best.versions["tiny"])
+    assert result.path == versions.current().path
+    assert [line for version in versions.versions() for line in version.problems()] == []
+    manifest = versions.current().manifest()
+    assert manifest["config"] == config.model_dump(mode="json")
+    assert manifest["data"]["rows"] == {"train": 18, "eval": 6}
+    assert load.load(os.path.join(result.path, "assets.extra", "hubpipe", "config.yaml")) == config
+    spec = hub.load_module_spec(result.path)
+    assert sorted(spec.get_signature_names()) == ["default", "hyperparameters", "labels"]
+
+
+def test_the_same_command_again_changes_nothing(tiny):
+    first, _ = start(tiny())
+    again, lines = start(tiny())
+    assert again == dataclasses.replace(first, outcome="already_trained")
+    assert lines == ["tiny: 18 training rows, 6 evaluation rows, 2 labels"]
+
+
+def test_more_steps_go_on(tiny):
+    start(tiny("training.max_steps=3"))
+    result, lines = start(tiny("training.max_steps=6"))
+    assert (result.outcome, result.step) == ("trained", 6)
+    assert [step for step, _ in history(tiny())] == [2, 3, 5, 6]
+    assert lines[1] == f"{tiny().model_dir}: going on at step 3"
+
+
+def test_a_preempted_run_saves_and_goes_on_as_if_nothing_had_been(tiny, tmp_path):
+    whole = tiny(f"model_dir={tmp_path}/whole", f"store.dir={tmp_path}/whole-store")
+    start(whole)
+    result, _ = start(tiny(), stop_after=2)
+    assert (result.outcome, result.step, result.evaluated) == ("preempted", 3, 0)
+    result, lines = start(tiny())
+    assert (result.outcome, result.step) == ("trained", 6)
+    assert lines[1] == f"{tiny().model_dir}: going on at step 3"
+    assert [step for step, _ in history(tiny())] == [2, 5, 6]
+    expected, found = weights(whole, 6), weights(tiny(), 6)
+    assert sorted(found) == sorted(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_preempted_before_the_first_step(tiny):
+    progress = Progress(tiny())
+    result = run.run(tiny(), progress, is_preempted=lambda: True)
+    assert (result.outcome, result.step, result.best, result.path) == ("preempted", 0, None, None)
+    assert result.metrics == {}
+
+
+def test_early_stopping_and_the_same_command_again(tiny):
+    # No loss improves by that much.
+    early = tiny("training.early_stopping={patience: 2, min_improvement: 10}", "training.max_steps=100")
+    result, _ = start(early)
+    assert (result.outcome, result.evaluated) == ("stopped_early", 3)
+    assert result.step < 100
+    assert [step for step, _ in history(early)] == [2, 4, 6]
+    again, _ = start(early)
+    assert again == result
+
+
+def test_the_data_may_end_first(tiny):
+    config = tiny("training.epochs=1", "training.max_steps=100")
+    result, lines = start(config)
+    assert (result.outcome, result.step) == ("trained", 5)  # 18 rows in batches of 4
+    assert [step for step, _ in history(config)] == [2, 4, 5]
+    again, _ = start(config)
+    assert (again.outcome, again.step) == ("already_trained", 5)
+
+
+def test_a_loss_that_is_not_a_number(tiny):
+    config = tiny("optimizer={kind: sgd, learning_rate: 1.0e+38}", "model_fn.batch_norm.enabled=false")
+    with pytest.raises(errors.TrainingError) as error:
+        start(config)
+    assert str(error.value).startswith(f"{config.model_dir}: the loss became NaN. Lower optimizer.learning_rate")
+
+
+def test_a_full_disk(tiny, monkeypatch):
+    def evaluate(self, path):
+        message = "Graph execution error:\n\nNode: 'save/SaveV2'\n/m/ckpt; No space left on device\n\t [[save]]"
+        raise tf.errors.ResourceExhaustedError(None, None, message)
+
+    monkeypatch.setattr(evaluator.Evaluator, "evaluate", evaluate)
+    with pytest.raises(errors.TrainingError) as error:
+        start(tiny())
+    message = f"{tiny().model_dir}: the disk or the memory is full (/m/ckpt; No space left on device)."
+    assert str(error.value).startswith(message)
+
+
+def test_a_failed_evaluation_ends_the_run_and_the_next_one_makes_up_for_it(tiny, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="broken"):
+        patch.setattr(evaluator.Evaluator, "evaluate", lambda self, path: int("broken"))
+        start(tiny())
+    result, _ = start(tiny())
+    assert (result.step, result.evaluated) == (6, 3)
+    assert [step for step, _ in history(tiny())] == [2, 4, 6]
+
+
+def test_bad_rows_are_told_and_skipped(tiny, tmp_path):
+    with open(tmp_path / "train.csv", "a") as file:
+        file.write("no label\n")
+    with pytest.raises(errors.InputError, match=f"{tmp_path}/train.csv:20: 1 field instead of 2"):
+        start(tiny())
+    result, lines = start(tiny("inputs.bad_rows=skip"))
+    assert result.outcome == "trained"
+    assert lines[:2] == [
+        "tiny: 18 training rows, 6 evaluation rows, 2 labels",
+        f"inputs.train: skipped 1 bad rows, such as {tmp_path}/train.csv:20: 1 field instead of 2 ('no label')",
+    ]
+
+
+def test_other_data_need_another_model_dir(tiny, tmp_path):
+    start(tiny())
+    with open(tmp_path / "eval.csv", "a") as file:
+        file.write("the oak,plant\n")
+    with pytest.raises(errors.TrainingError, match="the fingerprint of inputs.eval was '[0-9a-f]{64}', is"):
+        start(tiny())
+
+
+def test_versions_that_were_removed_are_not_reported(tiny):
+    start(tiny())
+    for version in store.Store(tiny().store.dir, "tiny").versions():
+        os.rename(version.path, version.path + "-moved")
+    result, _ = start(tiny())
+    assert (result.outcome, result.best, result.path) == ("already_trained", None, None)
