@@ -1,18 +1,17 @@
 """A module's state in a graph, and the application of its signatures to it."""
 
 import contextlib
-import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
-from tensorflow.core.framework import graph_pb2, variable_pb2
+from tensorflow.core.framework import variable_pb2
 
 from hubpipe import errors
 from hubpipe.compat import checkpoints as compat_checkpoints
 from hubpipe.compat import graph as compat_graph
-from hubpipe.hub import colocation, spec
+from hubpipe.hub import colocation, importing, spec
 from hubpipe.hub import graph as graph_lib
 from hubpipe.hub import variables as variables_lib
 from hubpipe.hub import variant as variant_lib
@@ -35,7 +34,7 @@ class State:
             with variant.blamed("its state cannot be imported"):
                 # Ops that only order others do not get into a function; outside of it they can be looked up.
                 part = variant.whole_part() if is_outside else variant.state_part(trainable)
-                imported = _import(part, {}, self._scope)
+                imported = importing.import_part(part, {}, self._scope)
                 for name in imported.nodes:
                     compat_graph.prefix_shared_name(imported.operation(name), self._scope)
                 self._fill_collections(imported)
@@ -48,7 +47,7 @@ class State:
             for part in variables_lib.parts(variable):
                 compat_checkpoints.initialize(part, checkpoint.path, name)
 
-    def _fill_collections(self, imported: "_Imported") -> None:
+    def _fill_collections(self, imported: importing.Imported) -> None:
         variables = {
             definition.variable_name: compat_graph.restore_variable(definition, self._scope)
             for definition in self._variant.variables
@@ -89,7 +88,8 @@ class State:
 
         scope_name = f"{self._scope.rsplit('/', 1)[-1]}_apply_{signature}"
         with tf1.name_scope(_NOT_IN_SCOPE_NAMES.sub("_", scope_name)) as scope:
-            imported = _import(part, {name: replacement(name) for name in part.inputs}, scope.rstrip("/"))
+            replacements = {name: replacement(name) for name in part.inputs}
+            imported = importing.import_part(part, replacements, scope.rstrip("/"))
         colocation.restore(imported, part.colocations, feeds, replacement)
         for name in self._variant.names(tf1.GraphKeys.ASSET_FILEPATHS):
             if graph_lib.node_name(name) in imported.nodes:
@@ -104,48 +104,6 @@ class State:
             return replacement(name)
 
         return output
-
-
-@dataclasses.dataclass(frozen=True)
-class _Imported:
-    """What an import added to a graph, by the names of the module's graph.
-
-    Attributes:
-        scope: absolute name scope, without the last slash.
-        nodes: names of the nodes.
-    """
-
-    graph: tf.Graph
-    scope: str
-    nodes: frozenset[str]
-
-    def operation(self, node: str) -> tf.Operation:
-        return self.graph.get_operation_by_name(f"{self.scope}/{node}")
-
-    def element(self, name: str) -> tf.Operation | tf.Tensor:
-        return self.graph.as_graph_element(f"{self.scope}/{name}")
-
-
-def _import(part: variant_lib.Part, input_map: Mapping[str, tf.Tensor], scope: str) -> _Imported:
-    """Imports a part into the current graph under an absolute scope."""
-    graph = tf1.get_default_graph()
-    with tf1.name_scope(None):
-        tf.graph_util.import_graph_def(_seeded(part, graph), input_map=input_map, name=scope + "/")
-    for collection, serialized in part.contexts:
-        compat_graph.restore_control_flow_context(collection, serialized, scope)
-    return _Imported(graph, scope, part.nodes)
-
-
-def _seeded(part: variant_lib.Part, graph: tf.Graph) -> graph_pb2.GraphDef:
-    """The part's graph, its unseeded random ops seeded if the graph they come to has a seed."""
-    if graph.seed is None or not part.unseeded:
-        return part.graph_def
-    seeded = graph_pb2.GraphDef()
-    seeded.CopyFrom(part.graph_def)
-    for node in seeded.node:
-        if node.name in part.unseeded:
-            node.attr["seed"].i, node.attr["seed2"].i = tf1.get_seed(None)
-    return seeded
 
 
 @contextlib.contextmanager

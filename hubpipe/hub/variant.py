@@ -233,7 +233,7 @@ class Variant:
     def state_part(self, with_losses: bool) -> Part:
         """The state, its initializers, and the regularization losses if asked for."""
         if with_losses not in self._state_parts:
-            self._state_parts[with_losses] = self._part(self._state_targets(with_losses), graph_lib.Cut())
+            self._state_parts[with_losses] = self.part(self._state_targets(with_losses), graph_lib.Cut())
         return self._state_parts[with_losses]
 
     def _state_targets(self, with_losses: bool) -> set[str]:
@@ -248,7 +248,7 @@ class Variant:
 
     def whole_part(self) -> Part:
         """All nodes."""
-        return self._part(self.nodes, graph_lib.Cut())
+        return self.part(self.nodes, graph_lib.Cut())
 
     def application_part(self, signature: str, with_updates: bool) -> Part:
         """What computes a signature's outputs from its inputs and the state.
@@ -268,7 +268,7 @@ class Variant:
             targets.update(self.names(tf1.GraphKeys.ASSET_FILEPATHS))
             if with_updates:
                 targets.update(self.updates(signature))
-            self._applications[key] = self._part(targets, self._cut(signature))
+            self._applications[key] = self.part(targets, self._cut(signature))
         return self._applications[key]
 
     def updates(self, signature: str) -> list[str]:
@@ -284,7 +284,13 @@ class Variant:
     def _cut(self, signature: str) -> graph_lib.Cut:
         return graph_lib.Cut(self.state_nodes, frozenset(tensor for _, tensor in self.feeds(signature)))
 
-    def _part(self, targets: Iterable[str], cut: graph_lib.Cut) -> Part:
+    def part(self, targets: Iterable[str], cut: graph_lib.Cut) -> Part:
+        """The nodes that some targets need.
+
+        Args:
+            targets: names of nodes or tensors.
+            cut: what the importer replaces.
+        """
         keep = graph_lib.ancestors(self.nodes, targets, cut)
         contexts, mentioned = self._contexts(keep, cut)
         stand_ins = mentioned - keep
