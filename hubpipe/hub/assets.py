@@ -40,7 +40,7 @@ def detach(
         nodes or variants name is listed once; files of the same name in different folders are told apart by a
         number at the end.
     Raises:
-        ModuleSpecError: an entry of ASSET_FILEPATHS is not a constant.
+        ModuleSpecError: an entry of ASSET_FILEPATHS is not a constant of one string.
     """
     file_names = _file_names(path for meta_graph in meta_graphs for _, path in _asset_nodes(meta_graph))
     detached = []
@@ -61,7 +61,7 @@ def attach(meta_graph: meta_graph_pb2.MetaGraphDef, assets_dir: str) -> None:
 
     Raises:
         FormatError: a file that is missing, or whose name or links lead out of the module; a node that is no
-            string constant; a node of ASSET_FILEPATHS that no file is for.
+            constant of one string; a node of ASSET_FILEPATHS that no file is for.
     """
     entries = _collection(meta_graph, format.ASSETS_COLLECTION).any_list.value
     nodes = {node.name: node for node in meta_graph.graph_def.node} if entries else {}
@@ -71,9 +71,9 @@ def attach(meta_graph: meta_graph_pb2.MetaGraphDef, assets_dir: str) -> None:
     for packed in entries:
         asset = _unpacked(packed, assets_dir)
         name = graph_lib.node_name(asset.tensor_info.name)
-        if name not in nodes or not _is_string_constant(nodes[name]):
+        if name not in nodes or not is_path(nodes[name]):
             raise errors.FormatError(
-                f"{assets_dir}: asset {asset.filename!r} is for {name!r}, no string constant."
+                f"{assets_dir}: asset {asset.filename!r} is for {name!r}, no constant of one string."
             )
         _set_path(nodes[name], _existing(assets_dir, asset.filename).encode())
         left.pop(name, None)
@@ -118,20 +118,21 @@ def _asset_nodes(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[tuple[node
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     tensors = meta_graph.collection_def[tf1.GraphKeys.ASSET_FILEPATHS].node_list.value
     for name in dict.fromkeys(graph_lib.node_name(tensor) for tensor in tensors):
-        if not _is_string_constant(nodes[name]):
+        if not is_path(nodes[name]):
             raise errors.ModuleSpecError(
-                f"Asset {name!r} is a {nodes[name].op}; the path of an asset must be a constant string."
+                f"Asset {name!r} is a {nodes[name].op}; the path of an asset must be a constant of one string."
             )
-        value = tf.make_ndarray(nodes[name].attr["value"].tensor)
-        yield nodes[name], os.fsdecode(value.item())
+        (path,) = nodes[name].attr["value"].tensor.string_val
+        yield nodes[name], os.fsdecode(path)
 
 
-def _is_string_constant(node: node_def_pb2.NodeDef) -> bool:
-    return node.op == "Const" and node.attr["dtype"].type == tf.string.as_datatype_enum
+def is_path(node: node_def_pb2.NodeDef) -> bool:
+    """True for a node that can hold the path of an asset: a constant of one string."""
+    return node.op == "Const" and len(node.attr["value"].tensor.string_val) == 1
 
 
 def _set_path(node: node_def_pb2.NodeDef, path: bytes) -> None:
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(path, dtype=tf.string))
+    node.attr["value"].tensor.string_val[:] = [path]
 
 
 def _file_names(files: Iterable[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tensorflow.core.framework import node_def_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hubpipe import errors
-from hubpipe.hub import format, sound_nodes
+from hubpipe.hub import assets, format, sound_nodes
 from hubpipe.hub import graph as graph_lib
 from hubpipe.hub import signature as signature_lib
 from hubpipe.hub import variant as variant_lib
@@ -80,6 +80,8 @@ def _collection_problems(
         yield f"is a {kind}, expected is a {expected}"
     for element in collection.node_list.value:
         yield from _element_problems(element, nodes)
+        if name == tf1.GraphKeys.ASSET_FILEPATHS and not assets.is_path(nodes[graph_lib.node_name(element)]):
+            yield f"names {element!r}, which is no constant of one string"
     for serialized in collection.bytes_list.value:
         try:
             if name in format.CONTROL_FLOW_COLLECTIONS:

@@ -4,7 +4,6 @@ import os
 import random
 import re
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -396,7 +395,7 @@ _TABLE_AS_VARIABLE = variable_pb2.VariableDef(variable_name="words:0", initializ
             "variable 'words:0' is a Placeholder",
         ),
         (_collection("table_initializer", "node_list", "gone"), "collection 'table_initializer' names 'gone'"),
-        (_collection("asset_filepaths", "node_list", "words:0"), r"no file for the assets \['words'\]"),
+        (_collection("asset_filepaths", "node_list", "words:0"), "'words:0', which is no constant"),
         (_collection("saved_model_assets", "bytes_list", b""), "'saved_model_assets' is a bytes_list"),
         (_collection("hub_module_attachments", "bytes_list", b"\x0a\xff"), "'hub_module_attachments' holds what"),
     ],
@@ -459,6 +458,18 @@ def test_parts_that_are_no_whole(copy, change, message):
     _refused(module_dir, f"variable 'layer/kernel' {message}")
 
 
+def test_row_splits_of_floats(copy):
+    def change(meta_graph):
+        composite = meta_graph.signature_def["ragged"].inputs["default"].composite_tensor
+        row_splits = composite.type_spec.type_state.tuple_value.values[-1]
+        assert row_splits.tensor_dtype_value == tf.int64.as_datatype_enum
+        row_splits.tensor_dtype_value = tf.float32.as_datatype_enum
+
+    module_dir = copy("composites")
+    _change(module_dir, change)
+    _refused(module_dir, "signature 'ragged' cannot be read: row splits are float32, accepted are int32 and int64")
+
+
 def test_a_context_of_control_flow_that_names_what_is_missing(copy):
     def change(meta_graph):
         values = meta_graph.collection_def["while_context"].bytes_list.value
@@ -487,16 +498,14 @@ def test_too_many_nodes(copy):
     _refused(module_dir, r"it has 10000\d\d nodes, accepted are 1000000")
 
 
-def test_many_nodes_in_reasonable_time(copy):
+def test_many_nodes(copy):
     def change(meta_graph):
         for index in range(100_000):
             meta_graph.graph_def.node.add(name=f"extra_{index}", op="NoOp", input=["^words"])
 
     module_dir = copy("table")
     _change(module_dir, change)
-    start = time.process_time()
     _use(module_dir)
-    assert time.process_time() - start < 60  # seconds; it takes about 5
 
 
 def test_nodes_that_a_signature_does_not_need_are_not_imported(copy):
@@ -567,6 +576,29 @@ def test_a_missing_asset(copy):
     _refused(module_dir, "assets/table.txt: the asset is missing")
 
 
+@pytest.mark.parametrize("values", [[], [b"a", b"b"]])
+def test_a_path_of_an_asset_that_is_not_one_string(copy, values):
+    def change(meta_graph):
+        _node(meta_graph, "asset_path").attr["value"].tensor.string_val[:] = values
+
+    module_dir = copy("table")
+    _change(module_dir, change)
+    message = "collection 'asset_filepaths' names 'asset_path:0', which is no constant of one string"
+    _refused(module_dir, message)
+    with pytest.raises(errors.FormatError, match=message):
+        hub.create_module_spec_from_saved_model(str(module_dir))
+
+
+def test_a_path_of_an_asset_whose_shape_holds_none(copy):
+    def change(meta_graph):
+        _node(meta_graph, "asset_path").attr["value"].tensor.tensor_shape.dim.add().size = 0
+
+    module_dir = copy("table")
+    _change(module_dir, change)
+    hub.create_module_spec_from_saved_model(str(module_dir))
+    _refused(module_dir, "its state cannot be imported")
+
+
 def test_a_path_of_the_graph_itself_is_not_carried_into_the_next_module(copy, tmp_path):
     def change(meta_graph):
         del meta_graph.collection_def["saved_model_assets"]
@@ -618,7 +650,8 @@ def test_inputs_of_a_caller_that_do_not_fit_are_not_the_modules_fault(tmp_path):
 
 @pytest.mark.process
 def test_mutations_lead_to_no_crash_hang_or_other_exception(tmp_path):
-    results = list(fuzzing.run(seed=2024, seconds=25, save_dir=str(tmp_path / "problems")))
+    numbers = range(1000)
+    results = list(fuzzing.run(2024, numbers, str(tmp_path / "problems")))
     problems = [result for result in results if result.is_problem]
     assert not problems, "\n".join(map(str, problems))
-    assert len(results) > 20, fuzzing.table(results)
+    assert [result.number for result in results] == list(numbers), fuzzing.table(results)

@@ -126,12 +126,20 @@ def test_an_asset_on_another_file_system(tmp_path):
     assert _ids(f"ram://{tmp_path}/m", ["b"]) == [[1]]
 
 
-def test_an_asset_that_is_no_constant():
+@pytest.mark.parametrize(
+    ("path", "op"),
+    [
+        (lambda: tf1.placeholder(tf.string, [], name="path"), "Placeholder"),
+        (lambda: tf.constant(["a", "b"], name="path"), "Const"),
+    ],
+)
+def test_an_asset_that_is_no_constant_of_one_string(path, op):
     def module_fn():
-        tf1.add_to_collection(tf1.GraphKeys.ASSET_FILEPATHS, tf1.placeholder(tf.string, [], name="path"))
+        tf1.add_to_collection(tf1.GraphKeys.ASSET_FILEPATHS, path())
         hub.add_signature(outputs=tf.constant(1))
 
-    with pytest.raises(errors.ModuleSpecError, match="Asset 'path' is a Placeholder; the path of an asset must"):
+    message = f"Asset 'path' is a {op}; the path of an asset must be a constant of one string"
+    with pytest.raises(errors.ModuleSpecError, match=message):
         hub.create_module_spec(module_fn)
 
 
@@ -139,11 +147,13 @@ def test_an_asset_for_what_is_no_constant(tmp_path):
     layers.export(hub.create_module_spec(_lookup_fn(_write(tmp_path / "vocab.txt", "a"))), tmp_path / "m")
     path = tmp_path / "m" / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    for node in saved_model.meta_graphs[0].graph_def.node:
+    (meta_graph,) = saved_model.meta_graphs
+    del meta_graph.collection_def["asset_filepaths"]
+    for node in meta_graph.graph_def.node:
         if node.op == "Const" and node.attr["value"].tensor.string_val == [b"SAVEDMODEL-ASSET"]:
             node.op = "Placeholder"
     path.write_bytes(saved_model.SerializeToString())
-    with pytest.raises(errors.FormatError, match="asset 'vocab.txt' is for .* no string constant"):
+    with pytest.raises(errors.FormatError, match="asset 'vocab.txt' is for .* no constant of one string"):
         hub.load_module_spec(str(tmp_path / "m"))
 
 
