@@ -9,7 +9,7 @@ Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
 import dataclasses
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hubpipe import errors
 from hubpipe.files import bundle_entry, byte_ranges, crc32c, sstable
@@ -148,6 +148,38 @@ def copy(
     _write_index(target_prefix, entries)
 
 
+def join(
+    sources: Sequence[tuple[Bundle, Mapping[str, Entry]]],
+    target_prefix: str | os.PathLike,
+    *,
+    place: Callable[[str, str], None],
+) -> None:
+    """Writes a new bundle whose data files are those of others, whole, and whose index has names of its own.
+
+    Args:
+        sources: pairs (bundle, dict name in the new bundle -> entry of that bundle or of one of its parts).
+        target_prefix: path of the new bundle; its directory exists, its files do not.
+        place: puts a data file at a new path, such as os.link; takes both paths.
+    Raises:
+        FormatError: a new name that is given twice or that a bundle cannot hold, an entry without bytes.
+        OSError: the file system failed.
+    """
+    target_prefix = os.fspath(target_prefix)
+    num_shards = sum(source.num_shards for source, _ in sources)
+    entries: dict[bytes, Entry] = {}
+    first = 0
+    for source, names in sources:
+        for shard in range(source.num_shards):
+            place(source.shard_path(shard), _shard_path(target_prefix, first + shard, num_shards))
+        for name, entry in names.items():
+            key = name.encode()
+            if not key or _is_part(key) or key in entries or entry.slices:
+                raise errors.FormatError(f"{_index_path(target_prefix)}: no place for a tensor named {name!r}")
+            entries[key] = dataclasses.replace(entry, shard=first + entry.shard)
+        first += source.num_shards
+    _write_index(target_prefix, entries, num_shards)
+
+
 def write_empty(prefix: str | os.PathLike) -> None:
     """Writes a bundle without tensors, one that TensorFlow can open.
 
@@ -183,9 +215,9 @@ def _read_index(path: str) -> bytes:
         ) from None
 
 
-def _write_index(prefix: str, entries: Mapping[bytes, Entry]) -> None:
+def _write_index(prefix: str, entries: Mapping[bytes, Entry], num_shards: int = 1) -> None:
     items = {key: bundle_entry.encode_entry(entry) for key, entry in entries.items()}
-    items[b""] = bundle_entry.encode_header(num_shards=1)
+    items[b""] = bundle_entry.encode_header(num_shards)
     with open(_index_path(prefix), "xb") as file:
         file.write(sstable.encode(items))
 

@@ -25,6 +25,8 @@ class Checkpoint:
     Args:
         prefix: e.g. "/models/run/model.ckpt-200".
         accept_v1: whether the format of TensorFlow before 1.0 will do; nothing of it is checked.
+    Attributes:
+        bundle: the index of the checkpoint; None for the format of TensorFlow before 1.0.
     Raises:
         FormatError: there is none, or it is broken.
     """
@@ -32,11 +34,11 @@ class Checkpoint:
     def __init__(self, prefix: str, *, accept_v1: bool = False):
         self.path = prefix
         index_path = prefix + ".index"
-        self._bundle = None
+        self.bundle = None
         if not accept_v1 or tf.io.gfile.exists(index_path):
             # TensorFlow's reader trusts the index: some of what it could hold would end the process.
             index = reading.read_bytes(index_path, tensor_bundle.MAX_INDEX_BYTES)
-            self._bundle = tensor_bundle.decode(index, paths.local(prefix) or prefix, _file_size)
+            self.bundle = tensor_bundle.decode(index, paths.local(prefix) or prefix, _file_size)
         try:
             self._reader = tf1.train.NewCheckpointReader(prefix)
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -72,6 +74,10 @@ class Checkpoint:
         if problems:
             raise errors.ModuleSpecError("\n".join(problems))
 
+    def value(self, name: str) -> np.ndarray | bytes:
+        """The value of a tensor, whole."""
+        return self._reader.get_tensor(name)
+
     def copy(self, names: Mapping[str, str], prefix: str) -> None:
         """Writes a tensor bundle with some of the checkpoint's tensors.
 
@@ -86,18 +92,18 @@ class Checkpoint:
                 (name, np.prod(sizes[source], dtype=np.int64) * max(types[source].size, 1))
                 for name, source in sorted(names.items())
             )
-            _write_portions(
-                ({name: self._reader.get_tensor(names[name]) for name in portion} for portion in portions), prefix
+            write_portions(
+                ({name: self.value(names[name]) for name in portion} for portion in portions), prefix
             )
 
     def _copy_bytes(self, names: Mapping[str, str], prefix: str) -> bool:
         """Copies by byte ranges; False if the files or some tensors do not allow it."""
         source, target = paths.local(self.path), paths.local(prefix)
-        if source is None or target is None or self._bundle is None:
+        if source is None or target is None or self.bundle is None:
             return False
-        if len(set(names.values())) < len(names) or tensor_bundle.uncopyable(self._bundle, names.values()):
+        if len(set(names.values())) < len(names) or tensor_bundle.uncopyable(self.bundle, names.values()):
             return False
-        tensor_bundle.copy(self._bundle, {name: target_name for target_name, name in names.items()}, target)
+        tensor_bundle.copy(self.bundle, {name: target_name for target_name, name in names.items()}, target)
         return True
 
 
@@ -123,7 +129,7 @@ def write_from_session(variable_map: Mapping[str, object], session: tf1.Session,
         for name, variable in variable_map.items()
     }
     portions = _portions((name, sizes[name]) for name in sorted(variable_map))
-    _write_portions(
+    write_portions(
         (
             {
                 name: _join(values, parts(variable_map[name]))
@@ -165,8 +171,13 @@ def _portions(sizes: Iterable[tuple[str, int]]) -> Iterator[list[str]]:
     yield portion
 
 
-def _write_portions(portions: Iterable[Mapping[str, np.ndarray]], prefix: str) -> None:
-    """Writes each portion as a bundle of its own, then merges them into one of many shards."""
+def write_portions(portions: Iterable[Mapping[str, np.ndarray]], prefix: str) -> None:
+    """Writes values as a tensor bundle: each portion as a bundle of its own, then all merged into one of many shards.
+
+    Args:
+        portions: dict name -> value, at least one; only one portion need fit into memory.
+        prefix: the bundle to write.
+    """
     written = []
     for values in portions:
         part = f"{prefix}-part-{len(written):05d}"

@@ -35,15 +35,15 @@ def write_module(
     for meta_graph in detached:
         _hide_checkpoints(meta_graph)
         saved_model.meta_graphs.add().CopyFrom(meta_graph)
-    with _directory(path) as directory:
+    with directory(path) as target:
         for folder in (format.ASSETS_DIRECTORY, format.VARIABLES_DIRECTORY):
-            tf.io.gfile.makedirs(os.path.join(directory, folder))
-        write_variables(os.path.join(directory, format.VARIABLES_DIRECTORY, format.VARIABLES_PREFIX))
+            tf.io.gfile.makedirs(os.path.join(target, folder))
+        write_variables(os.path.join(target, format.VARIABLES_DIRECTORY, format.VARIABLES_PREFIX))
         for source, name in file_names.items():
-            tf.io.gfile.copy(source, os.path.join(directory, format.ASSETS_DIRECTORY, name))
-        _write(os.path.join(directory, format.SAVED_MODEL_FILE), saved_model.SerializeToString(deterministic=True))
+            tf.io.gfile.copy(source, os.path.join(target, format.ASSETS_DIRECTORY, name))
+        _write(os.path.join(target, format.SAVED_MODEL_FILE), saved_model.SerializeToString(deterministic=True))
         module_def = format.ModuleDef(format=format.FORMAT_V3)
-        _write(os.path.join(directory, format.MODULE_FILE), module_def.SerializeToString())
+        _write(os.path.join(target, format.MODULE_FILE), module_def.SerializeToString())
 
 
 def _sorted_tags(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
@@ -51,7 +51,7 @@ def _sorted_tags(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
 
 
 @contextmanager
-def _directory(path: str) -> Iterator[str]:
+def directory(path: str) -> Iterator[str]:
     """Where to write to: a staging directory that is renamed to the path, if the file system can."""
     local = paths.local(path)
     if local is not None:

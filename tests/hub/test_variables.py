@@ -62,7 +62,7 @@ def no_values(monkeypatch):
     def unreachable(portions, prefix):
         raise AssertionError("values went through memory")
 
-    monkeypatch.setattr(variables_lib, "_write_portions", unreachable)
+    monkeypatch.setattr(variables_lib, "write_portions", unreachable)
 
 
 @pytest.mark.usefixtures("no_values")

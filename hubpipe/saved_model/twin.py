@@ -1,0 +1,336 @@
+"""A module as an object of TensorFlow 2: the interface of a Reusable SavedModel.
+
+    __call__(inputs, training=False, <hyperparameters>)   the signature "default"
+    <signature>(inputs, training=False)                   each other signature
+    variables, trainable_variables                        lists of tf.Variable
+    regularization_losses                                 list of functions without arguments, float32 [] each
+    signatures                                            those of the module, for serving; and "serving_default"
+
+`inputs` is the value of the only input, or a dict name -> value; a result is the tensor of the only output if it
+is called "default", else a dict. Without a train variant, training=True changes nothing.
+
+Source: "Exporting a SavedModel" and "Reusable SavedModels" of the TensorFlow Hub documentation.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Mapping
+
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import errors
+from hubpipe.hub import format, spec
+from hubpipe.hub import graph as graph_lib
+from hubpipe.hub import signature as signature_lib
+from hubpipe.hub import variant as variant_lib
+from hubpipe.saved_model import resource_form, state
+
+SERVING_DEFAULT = "serving_default"
+HYPERPARAMETERS = "hyperparameters"
+_TRAIN = "train"
+# Attributes of the twin that a signature cannot be called by.
+_RESERVED = frozenset(
+    {"variables", "trainable_variables", "regularization_losses", "signatures", "assets", "tables", "save_counter"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    """What tf.saved_model.save writes of a module, and what it cannot.
+
+    Attributes:
+        root: the object to save.
+        signatures: dict name -> concrete function, for serving.
+        state: variables, tables and files.
+        hyperparameters: dict name -> default, a Python number or bool.
+        losses: names of the regularization losses.
+        messages: dict key -> bytes, the attached messages of the inference variant.
+        lost: what the twin lacks, a line each; empty for a true twin.
+    """
+
+    root: tf.train.Checkpoint
+    signatures: dict[str, Callable]
+    state: state.State
+    hyperparameters: dict[str, float | int | bool]
+    losses: list[str]
+    messages: dict[str, bytes]
+    lost: list[str]
+
+
+def build(module_spec: spec.ModuleSpec) -> Twin:
+    """Makes the twin of a module; its variables are declared and have no values.
+
+    Called while executing eagerly.
+
+    Args:
+        module_spec: the module, read from disk.
+    Raises:
+        ModuleSpecError: state that a SavedModel of TensorFlow 2 cannot hold.
+        tf.errors.NotFoundError: the graph has ops that this TensorFlow does not know.
+    """
+    return _Builder(module_spec).build()
+
+
+class _Builder:
+    """Builds one twin.
+
+    Attributes:
+        lost: what the twin lacks, a line each.
+    """
+
+    def __init__(self, module_spec: spec.ModuleSpec):
+        tag_sets = module_spec.get_tags()
+        inference, train = inference_tags(tag_sets), train_tags(tag_sets)
+        self.lost = [
+            f"graph variant tags={sorted(tags)!r}: a twin has one variant for inference and one for training"
+            for tags in tag_sets
+            if tags not in (inference, train)
+        ]
+        self._inference = _resource_variant(module_spec.variant(inference))
+        self._train = _resource_variant(module_spec.variant(train)) if train is not None else self._inference
+        self._state = state.State([self._inference] if train is None else [self._inference, self._train])
+
+    def build(self) -> Twin:
+        root = tf.train.Checkpoint()
+        variables = self._state.variables.values()
+        root.variables = list(variables)
+        root.trainable_variables = [variable for variable in variables if variable.trainable]
+        root.assets = list(self._state.assets.values())
+        root.tables = list(self._state.tables)
+        losses = self._losses()
+        root.regularization_losses = [self._loss(name) for name in losses]
+        hyperparameters = self._hyperparameters()
+        self._check_signatures()
+        for name in self._inference.signature_names:
+            attribute = self._attribute(name)
+            if attribute is not None:
+                defaults = hyperparameters if name == signature_lib.DEFAULT else {}
+                setattr(root, attribute, self._function(name, defaults))
+        signatures = {name: self._serving_function(name) for name in self._inference.signature_names}
+        if signature_lib.DEFAULT in signatures:
+            signatures.setdefault(SERVING_DEFAULT, signatures[signature_lib.DEFAULT])
+        attached = map(
+            format.ModuleAttachment.FromString, self._inference.serialized(format.ATTACHMENTS_COLLECTION)
+        )
+        messages = {message.key: message.value for message in attached}
+        return Twin(root, signatures, self._state, hyperparameters, losses, messages, self.lost)
+
+    # Signatures.
+
+    def _attribute(self, name: str) -> str | None:
+        if name == signature_lib.DEFAULT:
+            return "__call__"
+        if name in _RESERVED or hasattr(tf.train.Checkpoint, name):
+            self.lost.append(f"signature {name!r}: a twin has an attribute of that name; only serving has it")
+            return None
+        return name
+
+    def _check_signatures(self) -> None:
+        inference, train = set(self._inference.signature_names), set(self._train.signature_names)
+        for name in sorted(inference ^ train):
+            variant = self._train if name in inference else self._inference
+            self.lost.append(f"signature {name!r} in both modes: the {variant.describe()} lacks it")
+        for name in sorted(inference & train):
+            if _types(self._train, name) != _types(self._inference, name):
+                raise errors.ModuleSpecError(
+                    f"Signature {name!r} takes or returns other tensors in the {self._train.describe()} than in the "
+                    f"{self._inference.describe()}; a twin has one function for both."
+                )
+
+    def _variant(self, name: str, training: bool) -> variant_lib.Variant:
+        has_it = training and name in self._train.meta_graph.signature_def
+        return self._train if has_it else self._inference
+
+    def _function(self, name: str, hyperparameters: Mapping[str, float | int | bool]):
+        """The tf.function of a signature, traced for inference and for training."""
+        infos = self._inference.inputs(name)
+        scalars = self._inference.inputs(HYPERPARAMETERS) if hyperparameters else {}
+
+        def call(*args, **kwargs):
+            bound = call.__signature__.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments = bound.arguments
+            values = signature_lib.match_inputs(arguments.get("inputs"), infos)
+            values.update({key: arguments[key] for key in hyperparameters})
+            applied = HYPERPARAMETERS if hyperparameters else name
+            outputs = self._apply(applied, values, training=bool(arguments["training"]))
+            return outputs[signature_lib.DEFAULT] if set(outputs) == {signature_lib.DEFAULT} else outputs
+
+        call.__signature__ = _python_signature(bool(infos), hyperparameters)
+        function = tf.function(call, autograph=False)
+        inputs = {key: _named(info.type_spec, key) for key, info in infos.items()}
+        if len(infos) == 1:
+            inputs = _named(next(iter(infos.values())).type_spec, "inputs")
+        specs = {key: _named(scalars[key].type_spec, key) for key in hyperparameters}
+        for training in (False, True):
+            function.get_concrete_function(*([inputs] if infos else []), training=training, **specs)
+        return function
+
+    def _apply(self, name: str, values: Mapping[str, object], *, training: bool) -> dict:
+        """The outputs of a signature, in the function that is being traced."""
+        variant = self._variant(name, training)
+        definition = variant.signature_def(name)
+        feeds = {
+            tensor: component
+            for key, info in definition.inputs.items()
+            for tensor, component in zip(
+                signature_lib.component_names(info),
+                signature_lib.components(_converted(values[key], variant.inputs(name)[key])),
+                strict=True,
+            )
+        }
+        updates = variant.updates(name) if training else []
+        outputs = {key: signature_lib.component_names(info) for key, info in definition.outputs.items()}
+        targets = [*updates, *(tensor for tensors in outputs.values() for tensor in tensors)]
+        with variant.blamed(f"signature {name!r} cannot be imported"):
+            imported = state.run(variant, targets, feeds, self._state.handles(variant))
+        with tf.control_dependencies([imported(update) for update in updates]):
+            return {
+                key: signature_lib.compose(
+                    definition.outputs[key],
+                    [tf.identity(imported(graph_lib.tensor_name(tensor))) for tensor in tensors],
+                )
+                for key, tensors in sorted(outputs.items())
+            }
+
+    def _serving_function(self, name: str):
+        """The concrete function that serves a signature: dense tensors in, dict of dense tensors out."""
+        definition = self._inference.signature_def(name)
+        infos = self._inference.inputs(name)
+        flat = {
+            key: [(f"{key}{suffix}", spec) for suffix, spec in _components(info.type_spec)]
+            for key, info in infos.items()
+        }
+
+        def serve(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+            values = {
+                key: signature_lib.compose(definition.inputs[key], [tensors[argument] for argument, _ in arguments])
+                for key, arguments in flat.items()
+            }
+            outputs = self._apply(name, values, training=False)
+            return {
+                f"{key}{suffix}": component
+                for key, value in outputs.items()
+                for (suffix, _), component in zip(
+                    _components(self._inference.outputs(name)[key].type_spec),
+                    signature_lib.components(value),
+                    strict=True,
+                )
+            }
+
+        specs = {
+            argument: tf.TensorSpec(spec.shape, spec.dtype, name=argument)
+            for arguments in flat.values()
+            for argument, spec in arguments
+        }
+        return tf.function(serve, autograph=False).get_concrete_function(**specs)
+
+    # Hyperparameters and losses.
+
+    def _hyperparameters(self) -> dict[str, float | int | bool]:
+        """The scalars that the signature "hyperparameters" takes beyond those of "default", and their defaults."""
+        if not {signature_lib.DEFAULT, HYPERPARAMETERS} <= set(self._inference.signature_names):
+            return {}
+        default = self._inference.signature_def(signature_lib.DEFAULT)
+        full = self._inference.signature_def(HYPERPARAMETERS)
+        extra = sorted(set(full.inputs) - set(default.inputs))
+        values = {key: self._default(full.inputs[key].name) for key in extra}
+        fits = all(key in full.inputs for key in default.inputs) and set(full.outputs) == set(default.outputs)
+        return values if fits and None not in values.values() else {}
+
+    def _default(self, tensor: str) -> float | int | bool | None:
+        """What a scalar input is if nobody gives it; None if it must be given."""
+        node = self._inference.nodes.get(graph_lib.node_name(tensor))
+        if node is None or node.op != "PlaceholderWithDefault":
+            return None
+        constant = self._inference.nodes.get(graph_lib.node_name(node.input[0]))
+        if constant is None or constant.op != "Const":
+            return None
+        value = tf.make_ndarray(constant.attr["value"].tensor)
+        return value.item() if value.shape == () and value.dtype.kind in "fiub" else None
+
+    def _losses(self) -> list[str]:
+        names = []
+        placeholders = {name for name, node in self._train.nodes.items() if node.op == "Placeholder"}
+        for name in self._train.names(tf1.GraphKeys.REGULARIZATION_LOSSES):
+            needed = graph_lib.ancestors(self._train.nodes, [name], graph_lib.Cut())
+            if placeholders.isdisjoint(needed):
+                names.append(name)
+            else:
+                self.lost.append(f"regularization loss {name!r}: it depends on the inputs of a signature")
+        return names
+
+    def _loss(self, name: str):
+        def loss() -> tf.Tensor:
+            imported = state.run(self._train, [name], {}, self._state.handles(self._train))
+            return tf.identity(imported(graph_lib.tensor_name(name)))
+
+        function = tf.function(loss, input_signature=[], autograph=False)
+        function.get_concrete_function()
+        return function
+
+
+def inference_tags(tag_sets: Collection[frozenset[str]]) -> frozenset[str]:
+    """Which of a module's graph variants a twin runs for inference: {}, else {"serve"}, else the first."""
+    for tags in (frozenset(), frozenset({"serve"})):
+        if tags in tag_sets:
+            return tags
+    return min(tag_sets, key=lambda tags: (_TRAIN in tags, sorted(tags)))
+
+
+def train_tags(tag_sets: Collection[frozenset[str]]) -> frozenset[str] | None:
+    """Which of a module's graph variants a twin runs for training: {"train"}, else the only one with that tag."""
+    with_train = [tags for tags in tag_sets if _TRAIN in tags]
+    if frozenset({_TRAIN}) in with_train:
+        return frozenset({_TRAIN})
+    return with_train[0] if len(with_train) == 1 and len(tag_sets) > 1 else None
+
+
+def _resource_variant(variant: variant_lib.Variant) -> variant_lib.Variant:
+    variant.check_ops()
+    return variant_lib.Variant(resource_form.convert(variant.meta_graph), variant.path)
+
+
+def _types(variant: variant_lib.Variant, name: str) -> dict:
+    """dtypes and kinds of what a signature takes and returns; shapes may differ."""
+    return {
+        (side, key): (info.dtype, type(info.type_spec))
+        for side, infos in (("input", variant.inputs(name)), ("output", variant.outputs(name)))
+        for key, info in infos.items()
+    }
+
+
+def _python_signature(has_inputs: bool, hyperparameters: Mapping[str, float | int | bool]) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter("inputs", kind)] if has_inputs else []
+    for name, default in {"training": False, **hyperparameters}.items():
+        parameters.append(inspect.Parameter(name, kind, default=default))
+    return inspect.Signature(parameters)
+
+
+def _named(type_spec: tf.TypeSpec, name: str) -> tf.TypeSpec:
+    """A dense tensor's spec with a name; others have none."""
+    if isinstance(type_spec, tf.TensorSpec):
+        return tf.TensorSpec(type_spec.shape, type_spec.dtype, name)
+    return type_spec
+
+
+def _components(type_spec: tf.TypeSpec) -> list[tuple[str, tf.TensorSpec]]:
+    """Pairs (end of the name, spec) of the dense tensors that a value is made of, named as hub.load names them."""
+    if isinstance(type_spec, tf.SparseTensorSpec):
+        rank = type_spec.shape.rank
+        return [
+            ("_indices", tf.TensorSpec([None, rank], tf.int64)),
+            ("_values", tf.TensorSpec([None], type_spec.dtype)),
+            ("_dense_shape", tf.TensorSpec([rank], tf.int64)),
+        ]
+    if isinstance(type_spec, tf.TensorSpec):
+        return [("", type_spec)]
+    flat = tf.nest.flatten(type_spec, expand_composites=True)
+    return [(f"_component_{index}", spec) for index, spec in enumerate(flat)]
+
+
+def _converted(value, info: signature_lib.ParsedTensorInfo):
+    """A value as a tensor: defaults of hyperparameters are Python numbers."""
+    return tf.convert_to_tensor(value, info.dtype) if isinstance(value, float | int | bool) else value
