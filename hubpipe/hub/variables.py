@@ -172,11 +172,11 @@ def _portions(sizes: Iterable[tuple[str, int]]) -> Iterator[list[str]]:
 
 
 def write_portions(portions: Iterable[Mapping[str, np.ndarray]], prefix: str) -> None:
-    """Writes values as a tensor bundle: each portion as a bundle of its own, then all merged into one of many shards.
+    """Writes values as a tensor bundle, a portion at a time.
 
     Args:
         portions: dict name -> value, at least one; only one portion need fit into memory.
-        prefix: the bundle to write.
+        prefix: the bundle to write; each portion becomes a data file.
     """
     written = []
     for values in portions:

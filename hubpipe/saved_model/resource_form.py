@@ -7,8 +7,7 @@ no other graph uses for another function. Graphs that hold resources already kee
 import hashlib
 from collections.abc import Iterator
 
-from tensorflow.compat import v1 as tf1
-from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, types_pb2, variable_pb2
+from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hubpipe import errors
@@ -165,10 +164,8 @@ def _add_control(node: node_def_pb2.NodeDef, other: str | None) -> None:
 
 
 def _set_attributes(node: node_def_pb2.NodeDef, attributes: dict[str, attr_value_pb2.AttrValue]) -> None:
-    copies = {key: attr_value_pb2.AttrValue.FromString(value.SerializeToString()) for key, value in attributes.items()}
-    node.ClearField("attr")
-    for name, value in copies.items():
-        node.attr[name].CopyFrom(value)
+    facts = {"name": node.name, "op": node.op, "input": node.input, "device": node.device}
+    node.CopyFrom(node_def_pb2.NodeDef(**facts, attr=attributes))
 
 
 def _takes_reference(op: str, index: int) -> bool:

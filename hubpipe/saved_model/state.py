@@ -203,7 +203,8 @@ def run(
         return replacements[name]
 
     with tf1.name_scope("module") as scope:
-        imported = importing.import_part(part, {name: replacement(name) for name in part.inputs}, scope.rstrip("/"))
+        input_map = {name: replacement(name) for name in part.inputs}
+        imported = importing.import_part(part, input_map, scope.rstrip("/"))
     return lambda name: replacement(name) if cut.covers(name) else imported.element(name)
 
 

@@ -134,8 +134,8 @@ class _Builder:
         for name in sorted(inference & train):
             if _types(self._train, name) != _types(self._inference, name):
                 raise errors.ModuleSpecError(
-                    f"Signature {name!r} takes or returns other tensors in the {self._train.describe()} than in the "
-                    f"{self._inference.describe()}; a twin has one function for both."
+                    f"Signature {name!r} takes or returns other tensors in the {self._train.describe()} than in "
+                    f"the {self._inference.describe()}; a twin has one function for both."
                 )
 
     def _variant(self, name: str, training: bool) -> variant_lib.Variant:
@@ -205,8 +205,8 @@ class _Builder:
 
         def serve(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
             values = {
-                key: signature_lib.compose(definition.inputs[key], [tensors[argument] for argument, _ in arguments])
-                for key, arguments in flat.items()
+                key: signature_lib.compose(definition.inputs[key], [tensors[argument] for argument, _ in parts])
+                for key, parts in flat.items()
             }
             outputs = self._apply(name, values, training=False)
             return {
@@ -221,8 +221,8 @@ class _Builder:
 
         specs = {
             argument: tf.TensorSpec(spec.shape, spec.dtype, name=argument)
-            for arguments in flat.values()
-            for argument, spec in arguments
+            for parts in flat.values()
+            for argument, spec in parts
         }
         return tf.function(serve, autograph=False).get_concrete_function(**specs)
 
