@@ -1,13 +1,14 @@
 """What the graph variants of a module share in TensorFlow 2: variables, tables, files."""
 
+import dataclasses
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
-from tensorflow.core.framework import node_def_pb2, variable_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2, variable_pb2
 
 from hubpipe import errors
 from hubpipe.compat import variables as compat_variables
@@ -18,6 +19,7 @@ from hubpipe.hub import variant as variant_lib
 _IMMUTABLE_TABLE = "HashTableV2"
 _MUTABLE_TABLES = ("MutableHashTableV2", "MutableHashTableOfTensorsV2")
 _VARIABLE = "VarHandleOp"
+_READS = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "LookupTableFindV2", "LookupTableSizeV2")
 _DIGEST_DIGITS = 32
 
 
@@ -189,6 +191,7 @@ def run(
     graph = tf1.get_default_graph()
     cut = graph_lib.Cut(frozenset(handles), frozenset(feeds))
     part = variant.part(targets, cut)
+    part = dataclasses.replace(part, graph_def=_with_reads_first(part.graph_def, handles))
     replacements: dict[str, tf.Tensor] = {}
 
     def replacement(name: str) -> tf.Tensor:
@@ -206,6 +209,30 @@ def run(
         input_map = {name: replacement(name) for name in part.inputs}
         imported = importing.import_part(part, input_map, scope.rstrip("/"))
     return lambda name: replacement(name) if cut.covers(name) else imported.element(name)
+
+
+def _with_reads_first(graph_def: graph_pb2.GraphDef, handles: Collection[str]) -> graph_pb2.GraphDef:
+    """The graph, in which a resource is read before it is written unless the read depends on a write.
+
+    In a session that order is open; a function of TensorFlow 2 would write first where the writer's node was made
+    first. Outputs are those of the values before the step.
+    """
+    users: dict[str, list[str]] = {}
+    nodes = {node.name: node for node in graph_def.node}
+    for node in graph_def.node:
+        for source in node.input:
+            if not graph_lib.is_control(source) and graph_lib.node_name(source) in handles:
+                users.setdefault(graph_lib.node_name(source), []).append(node.name)
+    writers = {name for names in users.values() for name in names if nodes[name].op not in _READS}
+    late = graph_lib.descendants(nodes, writers, graph_lib.Cut())
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        if node.name in writers:
+            resources = [graph_lib.node_name(source) for source in node.input if not graph_lib.is_control(source)]
+            reads = {name for resource in resources for name in users.get(resource, ()) if name not in late}
+            node.input.extend(sorted(f"^{name}" for name in reads if f"^{name}" not in node.input))
+    return result
 
 
 def _filling(variant: variant_lib.Variant, table: str) -> list[str]:
