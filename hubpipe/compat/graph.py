@@ -70,9 +70,10 @@ def decode_type_spec(proto: struct_pb2.TypeSpecProto) -> tf.TypeSpec:
     """The TypeSpec that a TensorInfo of a composite tensor carries.
 
     Raises:
-        ValueError: of row splits that are not int32 or int64; TensorFlow accepts them here and fails later.
+        ValueError: no tensor has it: row splits that are not int32 or int64, sizes below -1 and the like.
     """
     type_spec = nested_structure_coder.decode_proto(struct_pb2.StructuredValue(type_spec_value=proto))
+    tf.nest.flatten(type_spec, expand_composites=True)  # TensorFlow checks sizes only here
     if isinstance(type_spec, tf.RaggedTensorSpec) and type_spec.row_splits_dtype not in (tf.int32, tf.int64):
         raise ValueError(f"row splits are {type_spec.row_splits_dtype.name}, accepted are int32 and int64")
     return type_spec

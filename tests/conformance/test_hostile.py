@@ -458,16 +458,29 @@ def test_parts_that_are_no_whole(copy, change, message):
     _refused(module_dir, f"variable 'layer/kernel' {message}")
 
 
-def test_row_splits_of_floats(copy):
-    def change(meta_graph):
+def _with_row_splits_of_floats(state):
+    state[-1].tensor_dtype_value = tf.float32.as_datatype_enum
+
+
+def _with_a_negative_size(state):
+    state[0].tensor_shape_value.dim[0].size = -2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_with_row_splits_of_floats, "row splits are float32, accepted are int32 and int64"),
+        (_with_a_negative_size, "Dimension -2 must be >= 0"),
+    ],
+)
+def test_a_ragged_tensor_that_there_is_not(copy, change, message):
+    def changed(meta_graph):
         composite = meta_graph.signature_def["ragged"].inputs["default"].composite_tensor
-        row_splits = composite.type_spec.type_state.tuple_value.values[-1]
-        assert row_splits.tensor_dtype_value == tf.int64.as_datatype_enum
-        row_splits.tensor_dtype_value = tf.float32.as_datatype_enum
+        change(composite.type_spec.type_state.tuple_value.values)
 
     module_dir = copy("composites")
-    _change(module_dir, change)
-    _refused(module_dir, "signature 'ragged' cannot be read: row splits are float32, accepted are int32 and int64")
+    _change(module_dir, changed)
+    _refused(module_dir, f"signature 'ragged' cannot be read: {message}")
 
 
 def test_a_context_of_control_flow_that_names_what_is_missing(copy):
