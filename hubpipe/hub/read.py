@@ -7,8 +7,9 @@ from google.protobuf import message as protobuf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from hubpipe import errors
-from hubpipe.hub import assets, format, reading, resolver, soundness, spec
+from hubpipe.hub import assets, format, reading, soundness, spec
 from hubpipe.hub import variant as variant_lib
+from hubpipe.hub.handles import resolver
 
 _KNOWN_FEATURES: frozenset[str] = frozenset()
 
@@ -17,12 +18,13 @@ def load_module_spec(path: str) -> spec.ModuleSpec:
     """Loads a module from its handle.
 
     Args:
-        path: a directory of any file system that TensorFlow knows.
+        path: a directory, or an archive named *.tar, *.tar.gz or *.tgz, of any file system that TensorFlow knows;
+            or a URL, http:// or https://. See handles.resolver for what becomes of archives and URLs.
     Returns:
         A ModuleSpec whose modules are initialized with the values on disk.
     Raises:
-        HandleError: the handle leads nowhere.
-        FormatError: the directory is no module, is broken, or needs features that hubpipe does not know.
+        HandleError: the handle leads nowhere, or cannot be downloaded.
+        FormatError: what it leads to is no module, is broken, or needs features that hubpipe does not know.
     """
     module_dir = resolver.resolve(path)
     _check_module_file(module_dir)

@@ -95,5 +95,11 @@ def test_only_compat_knows_versions_and_private_parts(path):
     assert not [phrase for phrase in ONLY_IN_COMPAT if phrase in text]
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "hub" / "handles").glob("*.py")), ids=_id)
+def test_handles_know_no_modules(path):
+    known = ("hubpipe.hub.handles", "hubpipe.files", "hubpipe.errors", "hubpipe.version")
+    assert not [name for _, name in _own(path) if not name.startswith(known)]
+
+
 def test_no_module_is_called_utils():
     assert not [path for path in PACKAGE.rglob("*util*") if "__pycache__" not in path.parts]

@@ -22,7 +22,7 @@ for line in sys.stdin:
     print(resolve(handle), flush=True)
 """
 _PROGRAMS = {
-    "hubpipe": "from hubpipe.hub.resolver import resolve" + _RESOLVE,
+    "hubpipe": "from hubpipe.hub.handles.resolver import resolve" + _RESOLVE,
     "oracle": "from tensorflow_hub import resolve" + _RESOLVE,
 }
 

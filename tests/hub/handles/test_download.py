@@ -1,4 +1,4 @@
-"""Tests of hubpipe.hub.download."""
+"""Tests of hubpipe.hub.handles.download."""
 
 import io
 import socket
@@ -9,7 +9,7 @@ import urllib.error
 import pytest
 
 from hubpipe import errors
-from hubpipe.hub import download
+from hubpipe.hub.handles import download
 
 
 @pytest.fixture(autouse=True)

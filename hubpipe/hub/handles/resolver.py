@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.files import paths
-from hubpipe.hub import archive, cache, download
+from hubpipe.hub.handles import archive, cache, download
 
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 

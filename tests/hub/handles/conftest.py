@@ -1,4 +1,4 @@
-"""What several tests of hubpipe.hub share."""
+"""What several tests of hubpipe.hub.handles share."""
 
 import collections
 import http.server

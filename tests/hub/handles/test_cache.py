@@ -1,4 +1,4 @@
-"""Tests of hubpipe.hub.cache."""
+"""Tests of hubpipe.hub.handles.cache."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ import time
 import pytest
 
 from hubpipe import errors
-from hubpipe.hub import cache, cache_lock
+from hubpipe.hub.handles import cache, cache_lock
 
 _HANDLE = "https://example.org/ü/m/1?key=2"
 

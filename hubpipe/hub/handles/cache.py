@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from hubpipe import errors
 from hubpipe.files import atomic, paths
-from hubpipe.hub import cache_lock
+from hubpipe.hub.handles import cache_lock
 
 _CACHE_DIR = "TFHUB_CACHE_DIR"
 

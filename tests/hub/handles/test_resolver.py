@@ -1,4 +1,4 @@
-"""Tests of hubpipe.hub.resolver."""
+"""Tests of hubpipe.hub.handles.resolver."""
 
 import io
 import os
@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, hub
-from hubpipe.hub import cache_lock, download, resolver
+from hubpipe.hub.handles import cache_lock, download, resolver
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_a_hostile_archive_leaves_nothing(server, cache_dir, tmp_path):
     assert os.listdir(tmp_path) == ["cache"]
 
 
-_RESOLVE = "import sys; from hubpipe.hub import resolver; print(resolver.resolve(sys.argv[1]))"
+_RESOLVE = "import sys; from hubpipe.hub.handles import resolver; print(resolver.resolve(sys.argv[1]))"
 
 
 @pytest.mark.process

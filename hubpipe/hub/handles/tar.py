@@ -1,7 +1,8 @@
 """A strict reader of tar archives that hold files and directories only, in bounded memory.
 
-Python's tarfile reads an extended header of any size into memory, and takes a broken header for the end of the
-archive: not good enough for what strangers send. Accepted are the ustar, GNU and pax formats.
+Python's tarfile takes a broken header for the end of the archive, so that part of a module would pass for the
+whole; it reads an extended header of any size into memory, and in many releases it runs in circles over a negative
+size. A limit around it mends only the memory. Accepted are the ustar, GNU and pax formats.
 
 Source: POSIX.1-2017, pax, "ustar Interchange Format", "pax Extended Header"; GNU tar manual, "Basic Tar Format".
 """

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from hubpipe import errors
 from hubpipe.files import paths
-from hubpipe.hub import tar
+from hubpipe.hub.handles import tar
 
 MAX_UNPACKED_BYTES = 32 << 30
 MAX_MEMBERS = 100_000

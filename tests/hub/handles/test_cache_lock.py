@@ -1,4 +1,4 @@
-"""Tests of hubpipe.hub.cache_lock."""
+"""Tests of hubpipe.hub.handles.cache_lock."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from hubpipe.hub import cache_lock
+from hubpipe.hub.handles import cache_lock
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Tests of hubpipe.hub.archive."""
+"""Tests of hubpipe.hub.handles.archive."""
 
 import gzip
 import io
@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from hubpipe import errors
-from hubpipe.hub import archive
+from hubpipe.hub.handles import archive
 
 
 def _tar(*members):

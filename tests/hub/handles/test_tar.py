@@ -1,6 +1,7 @@
-"""Tests of hubpipe.hub.tar."""
+"""Tests of hubpipe.hub.handles.tar."""
 
 import io
+import re
 import string
 import tarfile
 
@@ -9,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 
 from hubpipe import errors
-from hubpipe.hub import tar
+from hubpipe.hub.handles import tar
 
 _FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 
@@ -135,12 +136,13 @@ def test_malformed_pax_headers_are_refused(record):
         _read(_header(kind=b"x", size=len(record)) + record.ljust(512, b"\0") + _header() + _END)
 
 
-def test_a_number_that_is_none_is_refused():
+@pytest.mark.parametrize("field", [b"12x".ljust(12, b"\0"), b"\xff" * 10 + b"\xfe\0"], ids=["text", "negative"])
+def test_a_size_that_is_none_is_refused(field):
     data = bytearray(_header())
-    data[124:136] = b"12x\0".ljust(12, b"\0")
+    data[124:136] = field
     data[148:156] = b" " * 8
     data[148:156] = b"%06o\0 " % sum(data)
-    with pytest.raises(errors.FormatError, match="has the number b'12x.*, expected octal digits"):
+    with pytest.raises(errors.FormatError, match=re.escape(f"has the number {field!r}, expected octal digits")):
         _read(bytes(data))
 
 
