@@ -23,7 +23,7 @@ class ExitCode(enum.IntEnum):
 
 
 # What the user wrote or points to.
-_USAGE_ERRORS = (errors.ConfigError, errors.InputError, errors.HandleError)
+_USAGE_ERRORS = (errors.ConfigError, errors.InputError, errors.HandleError, errors.UsageError)
 
 
 def run(main: Callable[[Sequence[str]], ExitCode]) -> None:
@@ -48,6 +48,18 @@ def run(main: Callable[[Sequence[str]], ExitCode]) -> None:
             return ExitCode.PREEMPTED
 
     app.run(guarded, flags_parser=_parse)
+
+
+def refuse(arguments: Sequence[str]) -> None:
+    """Refuses arguments that are not flags, for commands that take none.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if arguments:
+        raise errors.UsageError(
+            f"unexpected arguments: {' '.join(arguments)}\nTry: python -m {_module()} --help"
+        )
 
 
 def _show(error: Exception) -> None:

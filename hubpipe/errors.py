@@ -6,10 +6,13 @@ and Python catch for the same mistake.
 
     HubpipeError
     |-- ConfigError                       a YAML file or an override; holds every problem found
+    |-- UsageError                        a command line
     |-- InputError                        a data file
     |-- TrainingError                     a run that cannot start or go on
     |-- ExportError                       an exporter that cannot export
-    |   `-- ExportExistsError             (FileExistsError) the target directory is not empty
+    |   |-- ExportExistsError             (FileExistsError) the target directory is not empty
+    |   |-- ParityError                   a module and its twin that are not the same model
+    |   `-- LossyError                    a conversion that would lose part of a module
     |-- StoreError                        a store of versions
     |-- FormatError     (ValueError)      a broken or unsupported file on disk
     |   `-- SavedModelError (OSError)     a directory that holds no SavedModel that can become a module
@@ -46,6 +49,10 @@ class ConfigError(HubpipeError):
         super().__init__("\n".join(self.problems))
 
 
+class UsageError(HubpipeError):
+    """Arguments that a command does not take."""
+
+
 class InputError(HubpipeError):
     """A data file that cannot be read as the config says."""
 
@@ -60,6 +67,14 @@ class ExportError(HubpipeError):
 
 class ExportExistsError(ExportError, FileExistsError):
     """The directory to export to exists and is not empty."""
+
+
+class ParityError(ExportError):
+    """A module and its twin that are not the same model."""
+
+
+class LossyError(ExportError):
+    """A conversion that would lose part of a module, which was not accepted."""
 
 
 class StoreError(HubpipeError):

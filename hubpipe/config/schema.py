@@ -338,6 +338,7 @@ class Export(Section):
         strict=False,
         description="scalars a consumer may set when fine-tuning: inputs of the signature hyperparameters",
     )
+    twin: bool = Field(True, description="each version carries a TF2 twin in tf2/, proved to be the same model")
     keep_latest: PositiveInt = Field(5, description="newest versions kept; best and current are always kept")
     oldest_reader: TensorFlowVersion | None = Field(
         None, description="oldest TensorFlow that must be able to read the module; null: any, with a warning"

@@ -12,13 +12,11 @@ import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.compat import estimator as tf_estimator
-from hubpipe.exporters import registered, select
+from hubpipe.exporters import registered, select, twins
 from hubpipe.files import atomic, paths
 from hubpipe.store import store as store_lib
 
 RECORD_FILE = "best.json"
-# Folder of the files that go with a version; readers of the format ignore it.
-EXTRA_DIRECTORY = os.path.join("assets.extra", "hubpipe")
 
 
 class BestModuleExporter(tf_estimator.Exporter):
@@ -42,6 +40,8 @@ class BestModuleExporter(tf_estimator.Exporter):
         store_dir: str | None = None,
         exports_to_keep: int = 5,
         min_improvement: float = 0.0,
+        twin: bool = True,
+        golden_inputs: Mapping[str, Any] | None = None,
         manifest: Mapping[str, Any] | None = None,
         extra_files: Mapping[str, bytes] | None = None,
     ):
@@ -56,6 +56,10 @@ class BestModuleExporter(tf_estimator.Exporter):
             store_dir: where versions go; None for the export path.
             exports_to_keep: how many of the newest versions stay; the best and the current always do.
             min_improvement: by how much a value must beat the best.
+            twin: whether each version carries its TF2 twin in `tf2/`, compared with the module and with the
+                graph that was trained.
+            golden_inputs: inputs of the signature "default" to compare them on, dict name -> value, such as some
+                rows of the evaluation data; they are stored in the version. None to make some up.
             manifest: further facts for the manifest of each version, JSON values; those of the exporter win.
             extra_files: dict name -> contents of further files for `assets.extra/hubpipe`.
         Raises:
@@ -71,6 +75,7 @@ class BestModuleExporter(tf_estimator.Exporter):
         self._min_improvement = min_improvement
         self._manifest = dict(manifest or {})
         self._extra_files = dict(extra_files or {})
+        self._twins = twins.Twins(golden_inputs) if twin else None
         self._modules = registered.RegisteredModules(serving_input_fn)
         self._record: select.Record | None = None
 
@@ -110,6 +115,7 @@ class BestModuleExporter(tf_estimator.Exporter):
             Path of the first module's version; None if the checkpoint is not the best.
         Raises:
             ExportError: no module is registered, or the evaluation lacks the metric or the global_step.
+            ParityError: the module, its twin and the trained graph are not the same model; nothing is published.
             FormatError: best.json is broken.
         """
         record = self.record(estimator, export_path)
@@ -129,7 +135,7 @@ class BestModuleExporter(tf_estimator.Exporter):
             versions[store] = self._publish(store, module, checkpoint_path, record, evaluation, eval_result)
         # Not before all are there: a crash between two leaves versions current that belong together.
         for store, version in versions.items():
-            store.set_current(version.number)
+            store.promote(version.number)
         numbers = {store.name: version.number for store, version in versions.items()}
         self._settle(export_path, record.with_evaluation(dataclasses.replace(evaluation, versions=numbers)))
         return next(iter(versions.values())).path
@@ -146,7 +152,8 @@ class BestModuleExporter(tf_estimator.Exporter):
         parent = store.current_number()
         with store.new_version() as draft:
             module.export(draft.path, checkpoint_path)
-            extra = os.path.join(draft.path, EXTRA_DIRECTORY)
+            twin = self._twins.add(draft.path, module, checkpoint_path) if self._twins else None
+            extra = os.path.join(draft.path, twins.EXTRA_DIRECTORY)
             os.makedirs(extra, exist_ok=True)
             for name, contents in self._extra_files.items():
                 atomic.write_file(os.path.join(extra, name), contents)
@@ -158,6 +165,7 @@ class BestModuleExporter(tf_estimator.Exporter):
                 step=evaluation.step,
                 checkpoint=evaluation.checkpoint,
                 oldest_reader=module.spec.oldest_reader,
+                twin=twin,
                 selection={
                     "metric": self._metric,
                     "higher_is_better": self._higher_is_better,
@@ -203,7 +211,7 @@ class BestModuleExporter(tf_estimator.Exporter):
             return record
         if reconciled.best and reconciled.best != record.best:
             for name, number in reconciled.best.versions.items():
-                self._store(export_path, name).set_current(number)
+                self._store(export_path, name).promote(number)
         self._settle(export_path, reconciled)
         return reconciled
 

@@ -1,32 +1,80 @@
 """The modules that a model_fn registers for export, and their values in a checkpoint."""
 
-import dataclasses
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.hub import module as module_lib
-from hubpipe.hub import spec as spec_lib
+from hubpipe.hub import signature as signature_lib
 
 ServingInputFn = Callable[[], tf_estimator.export.ServingInputReceiver]
 
 
-@dataclasses.dataclass(frozen=True)
 class RegisteredModule:
-    """A module to export, and where its variables are in a checkpoint.
+    """A module to export, with its values in a checkpoint.
 
     Attributes:
         export_name: the name it was registered with.
         spec: what it is.
-        export: function (path, checkpoint_path) that writes it with its values in a checkpoint.
+        tags: those of the graph variant that the model_fn uses in the mode PREDICT.
     """
 
-    export_name: str
-    spec: spec_lib.ModuleSpec
-    export: Callable[[str, str], None]
+    def __init__(self, export_name: str, module: module_lib.Module, saver: tf1.train.Saver | None, config):
+        """Takes a module from a PREDICT graph.
+
+        Args:
+            export_name: the name it was registered with.
+            module: the module.
+            saver: the model_fn's own, if it says itself how a checkpoint is read, such as averages for weights.
+            config: of sessions, a ConfigProto or None.
+        """
+        self.export_name = export_name
+        self.spec = module.spec
+        self.tags = module.tags
+        self._module = module
+        self._saver = saver
+        self._config = config
+        self._application: tuple[tf1.train.Saver, dict, dict] | None = None
+
+    def export(self, path: str, checkpoint_path: str) -> None:
+        """Writes the module; see ModuleSpec.export."""
+        if self._saver is None:
+            names = {name: _checkpoint_name(variable) for name, variable in self._module.variable_map.items()}
+            self.spec.export(path, checkpoint_path=checkpoint_path, name_transform_fn=names.__getitem__)
+            return
+        with self._restored(self._saver, checkpoint_path) as session:
+            self._module.export(path, session)
+
+    def outputs(self, checkpoint_path: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What the signature "default" returns in the model's own graph.
+
+        Args:
+            checkpoint_path: prefix of the checkpoint.
+            inputs: dict name -> value.
+        Returns:
+            dict name -> numpy array, or value of a sparse or ragged tensor.
+        """
+        with self._module.graph.as_default():
+            if self._application is None:
+                infos = self._module.get_input_info_dict()
+                placeholders = {key: signature_lib.placeholder(info) for key, info in infos.items()}
+                saver = self._saver or tf1.train.Saver(self._module.variables, allow_empty=True)
+                self._application = saver, placeholders, self._module(placeholders, as_dict=True)
+        saver, placeholders, outputs = self._application
+        with self._restored(saver, checkpoint_path) as session:
+            return session.run(outputs, {placeholder: inputs[key] for key, placeholder in placeholders.items()})
+
+    @contextlib.contextmanager
+    def _restored(self, saver: tf1.train.Saver, checkpoint_path: str) -> Iterator[tf1.Session]:
+        with self._module.graph.as_default(), tf1.Session(config=self._config) as session:
+            saver.restore(session, checkpoint_path)
+            session.run(tf1.tables_initializer())
+            yield session
 
 
 class RegisteredModules:
@@ -54,20 +102,8 @@ class RegisteredModules:
             features = self._serving_input_fn().features
             spec = estimator.model_fn(features, None, tf_estimator.ModeKeys.PREDICT, estimator.config)
             modules = module_lib.registered_modules(graph)
-            if spec.scaffold.saver is None:
-                return [RegisteredModule(name, module.spec, _from_checkpoint(module)) for name, module in modules]
-            # The model_fn says itself how a checkpoint is read, such as averages in place of weights.
-            restore = _Restorer(graph, spec.scaffold.saver, estimator.config.session_config)
-            return [RegisteredModule(name, module.spec, restore.exporting(module)) for name, module in modules]
-
-
-def _from_checkpoint(module: module_lib.Module) -> Callable[[str, str], None]:
-    names = {name: _checkpoint_name(variable) for name, variable in module.variable_map.items()}
-
-    def export(path: str, checkpoint_path: str) -> None:
-        module.spec.export(path, checkpoint_path=checkpoint_path, name_transform_fn=names.__getitem__)
-
-    return export
+            saver, config = spec.scaffold.saver, estimator.config.session_config
+            return [RegisteredModule(name, module, saver, config) for name, module in modules]
 
 
 def _checkpoint_name(variable) -> str:
@@ -75,20 +111,3 @@ def _checkpoint_name(variable) -> str:
     if isinstance(variable, list):
         return variable[0]._get_save_slice_info().full_name
     return variable.op.name
-
-
-class _Restorer:
-    """Exports modules from sessions that a model_fn's own saver restores."""
-
-    def __init__(self, graph: tf.Graph, saver: tf1.train.Saver, session_config: tf1.ConfigProto | None):
-        self._graph = graph
-        self._saver = saver
-        self._session_config = session_config
-
-    def exporting(self, module: module_lib.Module) -> Callable[[str, str], None]:
-        def export(path: str, checkpoint_path: str) -> None:
-            with self._graph.as_default(), tf1.Session(config=self._session_config) as session:
-                self._saver.restore(session, checkpoint_path)
-                module.export(path, session)
-
-        return export

@@ -171,6 +171,11 @@ class Module:
         return flat
 
     @property
+    def tags(self) -> frozenset[str]:
+        """The tags of the graph variant that the module was made from."""
+        return self._variant.tags
+
+    @property
     def spec(self) -> spec.ModuleSpec:
         """The ModuleSpec that the module was made from."""
         return self._spec

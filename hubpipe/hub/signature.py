@@ -149,6 +149,16 @@ def compose(info: meta_graph_pb2.TensorInfo, tensors: list[tf.Tensor]):
     return tensors[0]
 
 
+def placeholder(info: ParsedTensorInfo):
+    """Adds a placeholder for an input to the current graph."""
+    spec = info.type_spec
+    if isinstance(spec, tf.SparseTensorSpec):
+        return tf1.sparse_placeholder(spec.dtype, spec.shape)
+    if isinstance(spec, tf.RaggedTensorSpec):
+        return tf1.ragged.placeholder(spec.dtype, spec.ragged_rank, spec.shape[1 + spec.ragged_rank :])
+    return tf1.placeholder(spec.dtype, spec.shape)
+
+
 def convert_inputs(inputs, infos: Mapping[str, ParsedTensorInfo], signature: str) -> dict:
     """Turns what a module is called with into its inputs.
 

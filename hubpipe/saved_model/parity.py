@@ -1,8 +1,9 @@
 """The proof that a module and its twin are the same model: both are loaded from disk and compared.
 
 What must agree: the outputs of every signature on the same inputs; names and values of the variables, and which
-are trainable; the regularization losses; and of one training step on the same inputs the outputs, and the variables
-after its updates. Numbers agree if they differ by at most TOLERANCE, relative to the larger of 1 and the value.
+are trainable; the regularization losses; and of one training step on the same inputs the outputs, and the
+variables after its updates. Numbers agree if they differ by at most TOLERANCE, relative to the larger of 1 and the
+value.
 """
 
 import dataclasses

@@ -108,7 +108,7 @@ class _Session:
             with self._graph.as_default():
                 known = len(self._graph.get_collection(tf1.GraphKeys.UPDATE_OPS))
                 infos = self._module.get_input_info_dict(name)
-                placeholders = {key: _placeholder(info.type_spec) for key, info in infos.items()}
+                placeholders = {key: signature_lib.placeholder(info) for key, info in infos.items()}
                 outputs = self._module(placeholders, signature=name, as_dict=True)
                 updates = self._graph.get_collection(tf1.GraphKeys.UPDATE_OPS)[known:]
             self._applications[name] = _Application(placeholders, outputs, updates)
@@ -189,15 +189,6 @@ def _relative(name: str) -> str:
 
 def _name(variable: tf.Variable) -> str:
     return variable.name.partition(":")[0]
-
-
-def _placeholder(type_spec: tf.TypeSpec):
-    if isinstance(type_spec, tf.SparseTensorSpec):
-        return tf1.sparse_placeholder(type_spec.dtype, type_spec.shape)
-    if isinstance(type_spec, tf.RaggedTensorSpec):
-        inner = type_spec.shape[1 + type_spec.ragged_rank :]
-        return tf1.ragged.placeholder(type_spec.dtype, type_spec.ragged_rank, inner)
-    return tf1.placeholder(type_spec.dtype, type_spec.shape)
 
 
 def _tensor(value):

@@ -29,6 +29,7 @@ from hubpipe.saved_model import resource_form, state
 SERVING_DEFAULT = "serving_default"
 HYPERPARAMETERS = "hyperparameters"
 _TRAIN = "train"
+_V1_CONTROL_FLOW = ("Exit", "Merge")
 # Attributes of the twin that a signature cannot be called by.
 _RESERVED = frozenset(
     {"variables", "trainable_variables", "regularization_losses", "signatures", "assets", "tables", "save_counter"}
@@ -132,11 +133,30 @@ class _Builder:
             variant = self._train if name in inference else self._inference
             self.lost.append(f"signature {name!r} in both modes: the {variant.describe()} lacks it")
         for name in sorted(inference & train):
+            loops = self._undifferentiable(name)
+            if loops:
+                self.lost.append(
+                    f"gradients of signature {name!r}: a SavedModel of TensorFlow 2 has none of control flow of "
+                    f"TensorFlow 1, such as that of node {loops[0]!r}; it cannot be fine-tuned"
+                )
             if _types(self._train, name) != _types(self._inference, name):
                 raise errors.ModuleSpecError(
                     f"Signature {name!r} takes or returns other tensors in the {self._train.describe()} than in "
                     f"the {self._inference.describe()}; a twin has one function for both."
                 )
+
+    def _undifferentiable(self, name: str) -> list[str]:
+        """The ends of v1 conds and loops that lie between the trainable variables and a signature's outputs."""
+        nodes, variables = self._train.nodes, self._state.variables
+        ends = {node for node, definition in nodes.items() if definition.op in _V1_CONTROL_FLOW}
+        trainable = [name for name, variable in variables.items() if variable.trainable and name in nodes]
+        if not ends or not trainable:
+            return []
+        infos = self._train.signature_def(name).outputs.values()
+        targets = {tensor for info in infos for tensor in signature_lib.component_names(info)}
+        cut = graph_lib.Cut(tensors=frozenset(tensor for _, tensor in self._train.feeds(name)))
+        needed = graph_lib.ancestors(nodes, targets, cut)
+        return sorted(ends & needed & graph_lib.descendants(nodes, trainable, cut))
 
     def _variant(self, name: str, training: bool) -> variant_lib.Variant:
         has_it = training and name in self._train.meta_graph.signature_def

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
@@ -23,6 +24,7 @@ from hubpipe.training import progress as progress_lib
 from hubpipe.training import run_dir
 
 EXPORTER_NAME = "best"
+_GOLDEN_ROWS = 8
 
 _SWITCH_INTERVAL_SECS = 0.0005
 
@@ -266,6 +268,14 @@ def _create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.Checkpoin
     return hook
 
 
+def _golden_inputs(config: schema.Config, data: text.TextData) -> dict[str, np.ndarray]:
+    """The first rows of the evaluation data."""
+    with tf.Graph().as_default(), tf1.Session() as session:
+        dataset = text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=_GOLDEN_ROWS)()
+        features, _ = session.run(tf1.data.make_one_shot_iterator(dataset).get_next())
+    return features
+
+
 def _create_judge(
     config: schema.Config,
     data: text.TextData,
@@ -281,6 +291,8 @@ def _create_judge(
         store_dir=config.store.dir,
         exports_to_keep=config.export.keep_latest,
         min_improvement=config.selection.min_improvement,
+        twin=config.export.twin,
+        golden_inputs=_golden_inputs(config, data),
         manifest={
             "config": config.model_dump(mode="json"),
             "seed": config.seed,
