@@ -126,7 +126,7 @@ class _Comparison:
     def _outputs(self, name: str) -> list[Check]:
         what, inputs = f"outputs of {name!r}", self._inputs[name]
         outputs = self._module.outputs(name, inputs)
-        if not _is_same(outputs, self._module.outputs(name, inputs)):
+        if not sides.is_same(outputs, self._module.outputs(name, inputs)):
             return [Check(what, note="random in the module, not compared")]
         found = [_compared(what, outputs, self._twin.outputs(name, inputs))]
         if name == signature_lib.DEFAULT and self._golden_outputs:
@@ -143,7 +143,8 @@ class _Comparison:
                 f"trainable are {sorted(self._module.trainable)!r} of the module, "
                 f"{sorted(self._twin.trainable)!r} of the twin"
             )
-        differing = [name for name in sorted(set(module) & set(other)) if not _is_equal(module[name], other[name])]
+        both = sorted(set(module) & set(other))
+        differing = [name for name in both if not sides.is_equal(module[name], other[name])]
         if differing:
             problems.append(f"the values of {differing!r} differ")
         note = f"{len(module)}, of which {len(self._module.trainable)} trainable"
@@ -172,7 +173,7 @@ class _Comparison:
         if self._is_random(self._module, name, quiet):
             return [*found, Check(f"training step of {name!r}", note="always random, not compared")]
         before = self._module.variables()
-        moved = [key for key, value in before.items() if not _is_equal(value, variables[key])]
+        moved = [key for key, value in before.items() if not sides.is_equal(value, variables[key])]
         found.append(_compared(f"training outputs of {name!r}", outputs, other_outputs))
         after = _compared(
             f"variables after a step of {name!r}",
@@ -183,7 +184,7 @@ class _Comparison:
 
     def _is_random(self, side: sides.ModuleSide | sides.TwinSide, name: str, scalars: sides.Scalars) -> bool:
         first, second = (side.step(name, self._inputs[name], scalars)[0] for _ in range(2))
-        return not _is_same(first, second)
+        return not sides.is_same(first, second)
 
 
 def _compared(name: str, expected: sides.Outputs, found: sides.Outputs) -> Check:
@@ -195,7 +196,7 @@ def _compared(name: str, expected: sides.Outputs, found: sides.Outputs) -> Check
             if left.shape != right.shape:
                 problems.append(f"{key!r} has shape {left.shape} in the module, {right.shape} in the twin")
             elif left.dtype.kind in "OSUb" or right.dtype.kind in "OSUb":
-                if not _is_equal(left, right):
+                if not sides.is_equal(left, right):
                     problems.append(f"{key!r} differs")
             else:
                 difference = _difference(left, right)
@@ -214,17 +215,3 @@ def _difference(left: np.ndarray, right: np.ndarray) -> float:
         return 0.0
     left, right = left[differs], right[differs]
     return float(np.nan_to_num(np.abs(left - right) / np.maximum(1.0, np.abs(left)), nan=np.inf).max())
-
-
-def _is_same(first: sides.Outputs, second: sides.Outputs) -> bool:
-    return all(
-        _is_equal(left, right) for key in first for left, right in zip(first[key], second[key], strict=True)
-    )
-
-
-def _is_equal(left: np.ndarray, right: np.ndarray) -> bool:
-    """Whether two arrays hold the same bytes, or the same strings."""
-    left, right = np.asarray(left), np.asarray(right)
-    if left.dtype.kind in "OSU" or right.dtype.kind in "OSU":
-        return left.shape == right.shape and left.astype("S").tolist() == right.astype("S").tolist()
-    return left.shape == right.shape and left.tobytes() == right.tobytes()

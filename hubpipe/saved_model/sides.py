@@ -20,6 +20,34 @@ Outputs = dict[str, list[np.ndarray]]
 Scalars = Mapping[str, float | int | bool]
 
 
+class Tuned(NamedTuple):
+    """What fine-tuning did.
+
+    Attributes:
+        variables: dict name -> value afterwards.
+        without_gradient: names of the trainable variables that the loss does not depend on.
+    """
+
+    variables: dict[str, np.ndarray]
+    without_gradient: list[str]
+
+
+def distance(outputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """How far the output "default" is from noise, float32 []; a loss that asks every weight to move.
+
+    All floating outputs count if "default" is none.
+    """
+    floating = {key: value for key, value in outputs.items() if value.dtype.is_floating}
+    chosen = [floating[signature_lib.DEFAULT]] if signature_lib.DEFAULT in floating else list(floating.values())
+    dense = [value for value in chosen if isinstance(value, tf.Tensor)]
+    return tf.add_n([tf.zeros([]), *map(_distance, dense)])
+
+
+def _distance(output: tf.Tensor) -> tf.Tensor:
+    noise = tf.random.stateless_uniform(tf.shape(output), seed=[1, 2], minval=-1.0, maxval=1.0)
+    return tf.reduce_mean(tf.square(tf.cast(output, tf.float32) - noise))
+
+
 class ModuleSide:
     """The module, in graphs and sessions of TensorFlow 1: one for inference and one for training.
 
@@ -65,6 +93,24 @@ class ModuleSide:
         applied = twin.HYPERPARAMETERS if scalars else name
         outputs = self._training.run(applied, {**inputs, **scalars})
         return outputs, self._training.values()
+
+
+    def tune(self, inputs: Mapping[str, Any], *, steps: int, rate: float) -> Tuned:
+        """Fine-tunes the signature "default" for some steps, from the values on disk.
+
+        Each step runs the update ops and moves each weight by `rate` against the sign of its gradient. The loss is
+        that of `distance`, and the regularization losses.
+
+        Args:
+            inputs: of the signature.
+            steps: how many.
+            rate: how far a weight moves in a step.
+        Returns:
+            What became of the variables.
+        """
+        self._training.reset()
+        without = self._training.tune(inputs, steps=steps, rate=rate)
+        return Tuned(self._training.values(), without)
 
 
 class _Application(NamedTuple):
@@ -114,6 +160,24 @@ class _Session:
             self._applications[name] = _Application(placeholders, outputs, updates)
         return self._applications[name]
 
+    def tune(self, inputs: Mapping[str, Any], *, steps: int, rate: float) -> list[str]:
+        """See ModuleSide.tune; returns the names of the trainable variables without a gradient."""
+        application = self._application(signature_lib.DEFAULT)
+        with self._graph.as_default():
+            losses = [distance(application.outputs), *self._losses.values()]
+            variables = {name: self._variables[name] for name in sorted(self.trainable)}
+            gradients = dict(zip(variables, tf.gradients(tf.add_n(losses), list(variables.values())), strict=True))
+            with tf.control_dependencies([gradient for gradient in gradients.values() if gradient is not None]):
+                train = [
+                    tf1.assign_sub(variables[name], rate * tf.sign(tf.convert_to_tensor(gradient))).op
+                    for name, gradient in gradients.items()
+                    if gradient is not None
+                ]
+        feeds = {placeholder: inputs[key] for key, placeholder in application.placeholders.items()}
+        for _ in range(steps):
+            self._session.run((application.updates, train), feeds)
+        return [name for name, gradient in gradients.items() if gradient is None]
+
     def values(self) -> dict[str, np.ndarray]:
         """dict name -> value of the variables now."""
         return {name: np.asarray(value) for name, value in self._session.run(self._variables).items()}
@@ -160,6 +224,16 @@ class TwinSide:
         with self._restored():
             return self._call(name, inputs, training=True, **scalars), self.variables()
 
+    def tune(self, inputs: Mapping[str, Any], *, steps: int, rate: float) -> Tuned:
+        """See ModuleSide.tune; through Model.fit of a Keras model around the twin."""
+        with self._restored():
+            model = _around(self.loaded, rate)
+            tensors = {key: _tensor(value) for key, value in inputs.items()}
+            features = next(iter(tensors.values())) if len(tensors) == 1 else tensors
+            model.compile(run_eagerly=True)
+            model.fit(tf.data.Dataset.from_tensors((features, 0.0)).repeat(steps), verbose=0)
+            return Tuned(self.variables(), sorted(model.without_gradient))
+
     @contextlib.contextmanager
     def _restored(self) -> Iterator[None]:
         before = self.variables()
@@ -180,6 +254,46 @@ class TwinSide:
             key: [component.numpy() for component in signature_lib.components(value)]
             for key, value in outputs.items()
         }
+
+
+def is_same(first: Outputs, second: Outputs) -> bool:
+    """Whether two results of a signature hold the same bytes."""
+    return all(
+        is_equal(left, right) for key in first for left, right in zip(first[key], second[key], strict=True)
+    )
+
+
+def is_equal(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether two arrays hold the same bytes, or the same strings."""
+    left, right = np.asarray(left), np.asarray(right)
+    if left.dtype.kind in "OSU" or right.dtype.kind in "OSU":
+        return left.shape == right.shape and left.astype("S").tolist() == right.astype("S").tolist()
+    return left.shape == right.shape and left.tobytes() == right.tobytes()
+
+
+def _around(loaded, rate: float) -> tf.keras.Model:
+    """A Keras model, of Keras 2 or 3, that fine-tunes a twin."""
+
+    class Around(tf.keras.Model):
+        without_gradient: set[str] = set()
+
+        def call(self, inputs, training=False):
+            outputs = loaded(inputs, training=training)
+            return outputs if isinstance(outputs, Mapping) else {signature_lib.DEFAULT: outputs}
+
+        def train_step(self, data):
+            variables = loaded.trainable_variables
+            with tf.GradientTape() as tape:
+                penalties = [penalty() for penalty in loaded.regularization_losses]
+                loss = tf.add_n([distance(self(data[0], training=True)), *penalties])
+            for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+                if gradient is None:
+                    self.without_gradient.add(_name(variable))
+                else:
+                    variable.assign_sub(rate * tf.sign(tf.convert_to_tensor(gradient)))
+            return {"loss": loss}
+
+    return Around()
 
 
 def _relative(name: str) -> str:

@@ -101,12 +101,12 @@ class _Builder:
         root.tables = list(self._state.tables)
         losses = self._losses()
         root.regularization_losses = [self._loss(name) for name in losses]
-        hyperparameters = self._hyperparameters()
+        scalars = hyperparameters(self._inference)
         self._check_signatures()
         for name in self._inference.signature_names:
             attribute = self._attribute(name)
             if attribute is not None:
-                defaults = hyperparameters if name == signature_lib.DEFAULT else {}
+                defaults = scalars if name == signature_lib.DEFAULT else {}
                 setattr(root, attribute, self._function(name, defaults))
         signatures = {name: self._serving_function(name) for name in self._inference.signature_names}
         if signature_lib.DEFAULT in signatures:
@@ -115,7 +115,7 @@ class _Builder:
             format.ModuleAttachment.FromString, self._inference.serialized(format.ATTACHMENTS_COLLECTION)
         )
         messages = {message.key: message.value for message in attached}
-        return Twin(root, signatures, self._state, hyperparameters, losses, messages, self.lost)
+        return Twin(root, signatures, self._state, scalars, losses, messages, self.lost)
 
     # Signatures.
 
@@ -246,29 +246,7 @@ class _Builder:
         }
         return tf.function(serve, autograph=False).get_concrete_function(**specs)
 
-    # Hyperparameters and losses.
-
-    def _hyperparameters(self) -> dict[str, float | int | bool]:
-        """The scalars that the signature "hyperparameters" takes beyond those of "default", and their defaults."""
-        if not {signature_lib.DEFAULT, HYPERPARAMETERS} <= set(self._inference.signature_names):
-            return {}
-        default = self._inference.signature_def(signature_lib.DEFAULT)
-        full = self._inference.signature_def(HYPERPARAMETERS)
-        extra = sorted(set(full.inputs) - set(default.inputs))
-        values = {key: self._default(full.inputs[key].name) for key in extra}
-        fits = all(key in full.inputs for key in default.inputs) and set(full.outputs) == set(default.outputs)
-        return values if fits and None not in values.values() else {}
-
-    def _default(self, tensor: str) -> float | int | bool | None:
-        """What a scalar input is if nobody gives it; None if it must be given."""
-        node = self._inference.nodes.get(graph_lib.node_name(tensor))
-        if node is None or node.op != "PlaceholderWithDefault":
-            return None
-        constant = self._inference.nodes.get(graph_lib.node_name(node.input[0]))
-        if constant is None or constant.op != "Const":
-            return None
-        value = tf.make_ndarray(constant.attr["value"].tensor)
-        return value.item() if value.shape == () and value.dtype.kind in "fiub" else None
+    # Losses.
 
     def _losses(self) -> list[str]:
         names = []
@@ -305,6 +283,32 @@ def train_tags(tag_sets: Collection[frozenset[str]]) -> frozenset[str] | None:
     if frozenset({_TRAIN}) in with_train:
         return frozenset({_TRAIN})
     return with_train[0] if len(with_train) == 1 and len(tag_sets) > 1 else None
+
+
+def hyperparameters(variant: variant_lib.Variant) -> dict[str, float | int | bool]:
+    """The scalars that the signature "hyperparameters" takes beyond the inputs of "default", and their defaults.
+
+    Empty if there is no such signature, or if one of its further inputs must be given.
+    """
+    if not {signature_lib.DEFAULT, HYPERPARAMETERS} <= set(variant.signature_names):
+        return {}
+    default, full = variant.signature_def(signature_lib.DEFAULT), variant.signature_def(HYPERPARAMETERS)
+    extra = sorted(set(full.inputs) - set(default.inputs))
+    values = {key: _default(variant, full.inputs[key].name) for key in extra}
+    fits = set(default.inputs) <= set(full.inputs) and set(full.outputs) == set(default.outputs)
+    return values if fits and None not in values.values() else {}
+
+
+def _default(variant: variant_lib.Variant, tensor: str) -> float | int | bool | None:
+    """What a scalar input is if nobody gives it; None if it must be given."""
+    node = variant.nodes.get(graph_lib.node_name(tensor))
+    if node is None or node.op != "PlaceholderWithDefault":
+        return None
+    constant = variant.nodes.get(graph_lib.node_name(node.input[0]))
+    if constant is None or constant.op != "Const":
+        return None
+    value = tf.make_ndarray(constant.attr["value"].tensor)
+    return value.item() if value.shape == () and value.dtype.kind in "fiub" else None
 
 
 def _resource_variant(variant: variant_lib.Variant) -> variant_lib.Variant:
