@@ -14,6 +14,7 @@ from hubpipe import errors
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.exporters import registered, select, twins
 from hubpipe.files import atomic, paths
+from hubpipe.store import layout
 from hubpipe.store import store as store_lib
 
 RECORD_FILE = "best.json"
@@ -153,8 +154,9 @@ class BestModuleExporter(tf_estimator.Exporter):
         with store.new_version() as draft:
             module.export(draft.path, checkpoint_path)
             twin = self._twins.add(draft.path, module, checkpoint_path) if self._twins else None
-            extra = os.path.join(draft.path, twins.EXTRA_DIRECTORY)
+            extra = os.path.join(draft.path, layout.EXTRA)
             os.makedirs(extra, exist_ok=True)
+            module.export_head(os.path.join(draft.path, layout.HEAD), checkpoint_path)
             for name, contents in self._extra_files.items():
                 atomic.write_file(os.path.join(extra, name), contents)
             draft.describe(**self._manifest)

@@ -2,7 +2,7 @@
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,6 +11,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.hub import module as module_lib
 from hubpipe.hub import signature as signature_lib
+from hubpipe.hub import variables as variables_lib
 
 ServingInputFn = Callable[[], tf_estimator.export.ServingInputReceiver]
 
@@ -24,19 +25,28 @@ class RegisteredModule:
         tags: those of the graph variant that the model_fn uses in the mode PREDICT.
     """
 
-    def __init__(self, export_name: str, module: module_lib.Module, saver: tf1.train.Saver | None, config):
+    def __init__(
+        self,
+        export_name: str,
+        module: module_lib.Module,
+        head: Sequence[tf.Variable],
+        saver: tf1.train.Saver | None,
+        config: tf1.ConfigProto | None,
+    ):
         """Takes a module from a PREDICT graph.
 
         Args:
             export_name: the name it was registered with.
             module: the module.
+            head: the variables of the graph that belong to no module.
             saver: the model_fn's own, if it says itself how a checkpoint is read, such as averages for weights.
-            config: of sessions, a ConfigProto or None.
+            config: of sessions.
         """
         self.export_name = export_name
         self.spec = module.spec
         self.tags = module.tags
         self._module = module
+        self._head = _by_checkpoint_name(head)
         self._saver = saver
         self._config = config
         self._application: tuple[tf1.train.Saver, dict, dict] | None = None
@@ -49,6 +59,21 @@ class RegisteredModule:
             return
         with self._restored(self._saver, checkpoint_path) as session:
             self._module.export(path, session)
+
+    def export_head(self, prefix: str, checkpoint_path: str) -> None:
+        """Writes the variables of the model that belong to no module, if there are any, as a tensor bundle.
+
+        Args:
+            prefix: of the bundle.
+            checkpoint_path: prefix of the checkpoint.
+        """
+        if not self._head:
+            return
+        if self._saver is None:
+            variables_lib.Checkpoint(checkpoint_path).copy({name: name for name in self._head}, prefix)
+        else:
+            with self._restored(self._saver, checkpoint_path) as session:
+                variables_lib.write_from_session(self._head, session, prefix)
 
     def outputs(self, checkpoint_path: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """What the signature "default" returns in the model's own graph.
@@ -103,7 +128,18 @@ class RegisteredModules:
             spec = estimator.model_fn(features, None, tf_estimator.ModeKeys.PREDICT, estimator.config)
             modules = module_lib.registered_modules(graph)
             saver, config = spec.scaffold.saver, estimator.config.session_config
-            return [RegisteredModule(name, module, saver, config) for name, module in modules]
+            inside = {variable.op.name for _, module in modules for variable in module.variables}
+            inside.add(tf1.train.get_global_step(graph).op.name)
+            head = [variable for variable in tf1.global_variables() if variable.op.name not in inside]
+            return [RegisteredModule(name, module, head, saver, config) for name, module in modules]
+
+
+def _by_checkpoint_name(variables: Sequence[tf.Variable]) -> dict[str, list[tf.Variable]]:
+    found: dict[str, list[tf.Variable]] = {}
+    for variable in variables:
+        sliced = variable._get_save_slice_info()
+        found.setdefault(sliced.full_name if sliced else variable.op.name, []).append(variable)
+    return found
 
 
 def _checkpoint_name(variable) -> str:

@@ -8,11 +8,7 @@ from hubpipe.exporters import registered
 from hubpipe.files import atomic
 from hubpipe.hub import signature as signature_lib
 from hubpipe.saved_model import golden, parity, twin, write
-
-# Folder of the files that go with a version; readers of the format ignore it.
-EXTRA_DIRECTORY = os.path.join("assets.extra", "hubpipe")
-TWIN_DIRECTORY = "tf2"
-GOLDEN_FILE = "golden.npz"
+from hubpipe.store import layout
 
 
 class Twins:
@@ -40,12 +36,12 @@ class Twins:
             ParityError: they are not the same model; the message says what differs by how much.
             ModuleSpecError: state that a SavedModel of TensorFlow 2 cannot hold.
         """
-        path = os.path.join(version_dir, TWIN_DIRECTORY)
+        path = os.path.join(version_dir, layout.TWIN)
         lost = self._writer.write(version_dir, path)
         golden_path = self._write_golden(version_dir, module, checkpoint_path)
         checks = parity.check(version_dir, path, golden_path)
         parity.require(checks, f"{module.export_name} of {checkpoint_path}")
-        return {"path": TWIN_DIRECTORY, "lost": lost, **parity.summary(checks)}
+        return {"path": layout.TWIN, "lost": lost, **parity.summary(checks)}
 
     def _write_golden(
         self, version_dir: str, module: registered.RegisteredModule, checkpoint_path: str
@@ -57,7 +53,7 @@ class Twins:
         if signature_lib.DEFAULT not in variant.signature_names:
             return None
         inputs = self._golden_inputs or golden.make(variant.inputs(signature_lib.DEFAULT))
-        path = os.path.join(version_dir, EXTRA_DIRECTORY, GOLDEN_FILE)
+        path = os.path.join(version_dir, layout.GOLDEN)
         atomic.make_dirs(os.path.dirname(path))
         golden.save(path, inputs, module.outputs(checkpoint_path, inputs))
         return path

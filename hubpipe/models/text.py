@@ -8,7 +8,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub
 from hubpipe.config import schema
-from hubpipe.models import layers
+from hubpipe.models import labels, layers
 
 # RE2. The vocabulary is counted by the same rule, see hubpipe.inputs.vocab.
 _SEPARATORS = r"[^\p{L}\p{N}']+"
@@ -31,6 +31,14 @@ def create_spec(
     return hub.create_module_spec(
         build, tags_and_args=[((), {"is_training": False}), (("train",), {"is_training": True})]
     )
+
+
+def regularizers(model: schema.TextModel) -> dict[str, schema.Regularizer]:
+    """The regularizer of each variable of the encoder that may have one, by its name in the module."""
+    encoder, configured = model.encoder, model.regularizers
+    tables = ["embedding", *(["char_embedding"] if encoder.char_ngrams else [])]
+    kernels = [f"hidden_{index}/kernel" for index, _ in enumerate(encoder.hidden_units, start=1)]
+    return {**dict.fromkeys(tables, configured.embedding), **dict.fromkeys(kernels, configured.kernel)}
 
 
 def module_fn(
@@ -63,7 +71,7 @@ def module_fn(
     if hyperparameters:
         inputs = {"text": text, **{name: scalars[name] for name in hyperparameters}}
         hub.add_signature("hyperparameters", inputs=inputs, outputs=outputs)
-    hub.add_signature("labels", inputs={}, outputs=_lines(labels_path))
+    labels.add_signature(labels_path)
 
 
 def _word_dropout(model: schema.TextModel, dropout_rate: tf.Tensor) -> tf.Tensor:
@@ -239,11 +247,3 @@ def _hidden(
             outputs, momentum=scalars["batch_norm_momentum"], epsilon=norm.epsilon, is_training=is_training
         )
     return layers.ACTIVATIONS[model.encoder.activation](outputs)
-
-
-def _lines(path: str) -> tf.Tensor:
-    """The lines of a file that becomes an asset of the module, string [lines]."""
-    asset = tf.constant(path, name="labels_path")
-    tf1.add_to_collection(tf1.GraphKeys.ASSET_FILEPATHS, asset)
-    _, lines, _ = tf.raw_ops.StringSplitV2(input=[tf.io.read_file(asset)], sep="\n")
-    return tf.boolean_mask(lines, tf.not_equal(lines, ""))
