@@ -8,6 +8,7 @@ from tensorflow.compat import v1 as tf1
 from tensorflow.core.framework import graph_pb2
 
 from hubpipe.compat import graph as compat_graph
+from hubpipe.hub import functions
 from hubpipe.hub import variant as variant_lib
 
 
@@ -55,7 +56,9 @@ def _seeded(part: variant_lib.Part, graph: tf.Graph) -> graph_pb2.GraphDef:
         return part.graph_def
     seeded = graph_pb2.GraphDef()
     seeded.CopyFrom(part.graph_def)
-    for node in seeded.node:
-        if node.name in part.unseeded:
+    for function, node in functions.all_nodes(seeded):
+        if (function, node.name) in part.unseeded:
             node.attr["seed"].i, node.attr["seed2"].i = tf1.get_seed(None)
+    if any(function for function, _ in part.unseeded):
+        functions.rename(seeded, functions.own_names(seeded.library))
     return seeded

@@ -31,8 +31,8 @@ class Module:
     Each call adds what computes the outputs, and to UPDATE_OPS the updates (such as those of moving averages) if
     the module is trainable. A module may be constructed and called inside tf.cond, tf.while_loop and tf.function.
 
-    Random ops that the module's publisher gave no seed follow tf.compat.v1.set_random_seed of the graph they come
-    to.
+    Random ops that the module's publisher gave no seed, those in functions too, follow
+    tf.compat.v1.set_random_seed of the graph they come to.
 
     Source: "TF1 Hub format", Using a TF1 Hub format model.
     """

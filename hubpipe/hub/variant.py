@@ -12,7 +12,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from hubpipe import errors
 from hubpipe.compat import ops as compat_ops
-from hubpipe.hub import format
+from hubpipe.hub import format, functions
 from hubpipe.hub import graph as graph_lib
 from hubpipe.hub import signature as signature_lib
 
@@ -25,13 +25,13 @@ class Part:
 
     Attributes:
         graph_def: the nodes, on no device, and placeholders that bear the names of replaced nodes where a control
-            flow context mentions them.
+            flow context mentions them; functions have names that those of other variants do not have.
         nodes: names of the nodes, without such placeholders.
         inputs: names of the tensors outside the part that its nodes take; "^a" for a control input.
         colocations: dict node -> nodes of the variant that it must be colocated with, where at least one of them
             is not in graph_def; such constraints are left out of graph_def.
         contexts: pairs (collection, serialized v1 cond or while context) to restore after the import.
-        unseeded: names of the random nodes without a seed.
+        unseeded: pairs (function, node) of the random nodes without a seed; "" for nodes of the graph itself.
     """
 
     graph_def: graph_pb2.GraphDef
@@ -39,7 +39,7 @@ class Part:
     inputs: frozenset[str]
     colocations: Mapping[str, list[str]]
     contexts: tuple[tuple[str, bytes], ...]
-    unseeded: frozenset[str]
+    unseeded: frozenset[tuple[str, str]]
 
 
 class Variant:
@@ -90,6 +90,10 @@ class Variant:
     def _functions(self) -> dict[str, op_def_pb2.OpDef]:
         functions = self.meta_graph.graph_def.library.function
         return {function.signature.name: function.signature for function in functions}
+
+    @functools.cached_property
+    def _function_names(self) -> dict[str, str]:
+        return functions.own_names(self.meta_graph.graph_def.library)
 
     def check_ops(self) -> None:
         """Checks that the running TensorFlow knows all ops of the graph and its functions.
@@ -316,7 +320,12 @@ class Variant:
             for name in node.input
             if cut.covers(name) and not (graph_lib.is_control(name) and graph_lib.node_name(name) in present)
         )
-        unseeded = frozenset(node.name for node in graph_def.node if self._is_unseeded(node))
+        unseeded = frozenset(
+            (self._function_names.get(function, ""), node.name)
+            for function, node in functions.all_nodes(graph_def)
+            if self._is_unseeded(node)
+        )
+        functions.rename(graph_def, self._function_names)
         return Part(graph_def, frozenset(keep), inputs, colocations, contexts, unseeded)
 
     def _contexts(self, keep: set[str], cut: graph_lib.Cut) -> tuple[tuple[tuple[str, bytes], ...], set[str]]:
@@ -345,7 +354,8 @@ class Variant:
         attributes = {attribute.name for attribute in self._definition(node).attr}
         if not attributes.issuperset(_SEEDS):
             return False
-        return not any(node.attr[seed].i for seed in _SEEDS if seed in node.attr)
+        given = [node.attr[seed] for seed in _SEEDS if seed in node.attr]
+        return not any(value.i or value.placeholder for value in given)  # the caller of a function may seed it
 
     def _output_type(self, node: node_def_pb2.NodeDef) -> int:
         output = self._definition(node).output_arg[0]

@@ -1,12 +1,15 @@
-"""Modules inside tf.function, wrap_function and Defun, and functions inside modules."""
+"""Tests of hubpipe.hub.functions: modules in tf.function, wrap_function and Defun, and functions in modules."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
+from tensorflow.core.framework import graph_pb2
 from tensorflow.python.framework import function
 
 from hubpipe import hub
+from hubpipe.hub import functions
+from tests.hub import layers
 
 
 def _adding_module():
@@ -145,3 +148,133 @@ def test_a_module_that_holds_functions_travels_with_them(tmp_path):
     np.testing.assert_allclose(got[0], [15.0, 6.0])
     np.testing.assert_allclose(got[1], [12.0, -6.0])
     assert got[2] == 7.0
+
+
+def _times(factor, name="times"):
+    """A spec of a module that multiplies in a function whose name does not tell by what."""
+
+    @function.Defun(tf.float32, func_name=name)
+    def times(x):
+        return x * factor
+
+    def module_fn():
+        x = tf1.placeholder(tf.float32, [])
+        hub.add_signature(inputs=x, outputs=tf.cond(x > 0, lambda: times(x), lambda: -times(x)))
+
+    return hub.create_module_spec(module_fn)
+
+
+def test_functions_of_several_modules_and_of_the_graph_share_a_name(tmp_path):
+    layers.export(_times(5.0), tmp_path / "five")
+    specs = [_times(2.0), hub.load_module_spec(str(tmp_path / "five"))]
+
+    @function.Defun(tf.float32, func_name="times")
+    def times(x):
+        return x * 7.0
+
+    with tf.Graph().as_default():
+        x = tf.constant(3.0)
+        outputs = [times(x), *(hub.Module(spec)(x) for spec in specs)]
+        got, gradients = _run([outputs, [tf.gradients(y, x)[0] for y in outputs]])
+    assert got == [21.0, 6.0, 15.0]
+    assert gradients == [7.0, 2.0, 5.0]
+
+
+def test_a_module_of_modules_whose_functions_share_a_name(tmp_path):
+    for factor in (2.0, 5.0):
+        layers.export(_times(factor), tmp_path / str(factor))
+
+    def module_fn():
+        x = tf1.placeholder(tf.float32, [])
+        five, two = (hub.Module(str(tmp_path / name)) for name in ("5.0", "2.0"))
+        hub.add_signature(inputs=x, outputs=two(five(x)))
+
+    layers.export(hub.create_module_spec(module_fn), tmp_path / "outer")
+    with tf.Graph().as_default():
+        assert _run(hub.Module(str(tmp_path / "outer"))(3.0)) == 30.0
+
+
+def test_applications_share_functions():
+    spec = _times(2.0)
+    with tf.Graph().as_default() as graph:
+        module = hub.Module(spec)
+        module(1.0)
+        names = {f.signature.name for f in graph.as_graph_def().library.function}
+        assert len(names) == 3
+        module(1.0)
+        hub.Module(spec)(1.0)
+        assert {f.signature.name for f in graph.as_graph_def().library.function} == names
+
+
+def _noisy(seed=None):
+    """A spec of a module that draws in a function, in a function called by it, and in a loop."""
+
+    @function.Defun(tf.int32)
+    def inner(shape):
+        return tf.random.uniform(shape, seed=seed)
+
+    @tf.function
+    def outer(shape):
+        return tf.concat([tf.random.uniform(shape, seed=seed), inner(shape)], 0)
+
+    def module_fn():
+        shape = tf1.placeholder(tf.int32, [1])
+        _, last = tf.while_loop(
+            lambda i, _: i < 3, lambda i, _: (i + 1, tf.random.uniform([2], seed=seed)), [0, tf.zeros([2])]
+        )
+        hub.add_signature(inputs=shape, outputs=tf.concat([outer(shape), last], 0))
+
+    return hub.create_module_spec(module_fn)
+
+
+def _draw(spec, seed):
+    with tf.Graph().as_default():
+        if seed is not None:
+            tf1.set_random_seed(seed)
+        module = hub.Module(spec)
+        return np.concatenate(_run([module([2]), module([2])]))
+
+
+def test_functions_follow_the_seed_of_the_consumer():
+    spec = _noisy()
+    drawn = _draw(spec, 1)
+    assert len(set(drawn)) == 12
+    np.testing.assert_array_equal(drawn, _draw(spec, 1))
+    assert set(drawn).isdisjoint(_draw(spec, 2))
+    assert set(_draw(spec, None)).isdisjoint(_draw(spec, None))
+
+
+def test_seeds_of_the_publisher_stay_in_functions():
+    spec = _noisy(seed=4)
+    np.testing.assert_array_equal(_draw(spec, 1), _draw(spec, 2))
+
+
+def test_functions_are_renamed_wherever_they_are_called():
+    graph_def = graph_pb2.GraphDef()
+    graph_def.node.add(name="direct", op="f")
+    call = graph_def.node.add(name="call", op="PartitionedCall")
+    call.attr["f"].func.name = "f"
+    call.attr["f"].func.attr["g"].func.name = "g"
+    graph_def.node.add(name="case", op="Case").attr["branches"].list.func.add(name="g")
+    for name in ("f", "g"):
+        graph_def.library.function.add().signature.name = name
+    caller = graph_def.library.function[0]
+    caller.node_def.add(name="call", op="g")
+    caller.attr["forward_function_name"].s = b"g"
+    caller.attr["other"].s = b"g"
+    graph_def.library.gradient.add(function_name="f", gradient_func="g")
+    names = functions.own_names(graph_def.library)
+    assert functions.own_names(graph_def.library) == names
+    caller.attr["other"].s = b"h"
+    assert not set(functions.own_names(graph_def.library).values()) & set(names.values())
+
+    functions.rename(graph_def, {"f": "F", "g": "G"})
+    direct, call, case = graph_def.node
+    assert (direct.op, call.op, case.op) == ("F", "PartitionedCall", "Case")
+    assert (call.attr["f"].func.name, call.attr["f"].func.attr["g"].func.name) == ("F", "G")
+    assert case.attr["branches"].list.func[0].name == "G"
+    assert [renamed.signature.name for renamed in graph_def.library.function] == ["F", "G"]
+    assert caller.node_def[0].op == "G"
+    assert (caller.attr["forward_function_name"].s, caller.attr["other"].s) == (b"G", b"h")
+    (gradient,) = graph_def.library.gradient
+    assert (gradient.function_name, gradient.gradient_func) == ("F", "G")
