@@ -10,9 +10,9 @@ from types import ModuleType
 from hubpipe import errors
 from hubpipe.version import __version__
 
-__all__ = ["__version__", "errors", "estimator", "hub"]
+__all__ = ["__version__", "errors", "estimator", "hub", "store"]
 
-_LAZY = {"estimator": "hubpipe.compat.estimator", "hub": "hubpipe.hub"}
+_LAZY = {"estimator": "hubpipe.compat.estimator", "hub": "hubpipe.hub", "store": "hubpipe.store"}
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -92,6 +92,11 @@ class BestModuleExporter(tf_estimator.Exporter):
             ExportError: the model_fn registered no module, or the record is of another metric.
             FormatError: best.json is broken.
         """
+        if paths.local(export_path) is None:
+            raise errors.ExportError(
+                f"{export_path}: BestModuleExporter keeps {RECORD_FILE} on a local file system; "
+                "use a local model_dir."
+            )
         if self._record is None:
             self._record = self._reconcile(export_path, self._stores(estimator, export_path))
         return self._record
@@ -188,11 +193,6 @@ class BestModuleExporter(tf_estimator.Exporter):
                 self._store(export_path, name).collect(self._exports_to_keep, protected=[number])
 
     def _reconcile(self, export_path: str, stores: list[store_lib.Store]) -> select.Record:
-        if paths.local(export_path) is None:
-            raise errors.ExportError(
-                f"{export_path}: BestModuleExporter keeps {RECORD_FILE} on a local file system; "
-                "use a local model_dir."
-            )
         for directory in (export_path, *(store.path for store in stores)):
             atomic.sweep_staging(directory)
         path = os.path.join(export_path, RECORD_FILE)

@@ -7,20 +7,17 @@ The paths are local: an object store has no such rename.
 
 import contextlib
 import errno
-import hashlib
 import os
-import re
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
 
 from hubpipe import errors
+from hubpipe.files import owner
 
 STAGING_PREFIX = ".staging-"
 
-_STAGING_NAME = re.compile(r"\.staging-.+-(?P<host>[^-]+)-(?P<pid>[1-9][0-9]{0,8})-[0-9a-f]+")
-_NAME_LENGTH = 40  # of the final name and of the host's, so that the staging name stays below 255 bytes
+_NAME_LENGTH = 40  # of the final name; the staging name stays below 255 bytes
 _RENAME_TARGET_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
@@ -34,7 +31,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: it cannot be written; the old file is intact unless only the last sync, after the rename, failed.
     """
     parent, name = os.path.split(os.path.abspath(path))
-    staging = os.path.join(parent, _staging_name(name))
+    staging = os.path.join(parent, staging_name(name))
     try:
         with open(staging, "xb") as file:
             file.write(data)
@@ -106,7 +103,7 @@ def staging_dir(parent: str | os.PathLike[str], name: str) -> Iterator[str]:
         path of the directory.
     """
     make_dirs(parent)
-    staging = os.path.join(os.path.abspath(parent), _staging_name(name))
+    staging = os.path.join(os.path.abspath(parent), staging_name(name))
     os.mkdir(staging)
     try:
         yield staging
@@ -140,7 +137,7 @@ def remove_dir(path: str | os.PathLike[str]) -> None:
         OSError: the directory cannot be renamed; it is intact.
     """
     parent, name = os.path.split(os.path.abspath(path))
-    staging = os.path.join(parent, _staging_name(f"deleted-{name}"))
+    staging = os.path.join(parent, staging_name(f"deleted-{name}"))
     os.rename(path, staging)
     _fsync(parent)
     # A network file system keeps files that a reader has open; sweep_staging takes such a rest later.
@@ -197,42 +194,18 @@ def _staging_entries(parent: str | os.PathLike[str]) -> list[os.DirEntry]:
 
 
 def _is_stale(entry: os.DirEntry, older_than_secs: float) -> bool:
-    owner = _STAGING_NAME.fullmatch(entry.name)
-    if owner and owner["host"] == _this_host():
-        return not _is_alive(int(owner["pid"]))
+    process = owner.of(entry.name)
+    if process and process.is_here:
+        return process.has_ended
     changes = [os.lstat(entry.path).st_mtime]
     for directory, _, files in os.walk(entry.path):
         changes += [os.lstat(path).st_mtime for path in (directory, *(os.path.join(directory, f) for f in files))]
     return time.time() - max(changes) > older_than_secs
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, as another user's
-        pass
-    return True
-
-
-def _staging_name(name: str) -> str:
-    return f"{STAGING_PREFIX}{name[:_NAME_LENGTH]}-{_this_host()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _this_host() -> str:
-    """Name of the space that process ids of this process belong to, without "-".
-
-    The host's name is not enough: containers of one machine and copies of one machine image often share it.
-    """
-    marks = []
-    with contextlib.suppress(OSError):  # there on Linux only
-        marks.append(os.readlink("/proc/self/ns/pid"))
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            marks.append(file.read())
-    host = os.uname().nodename
-    digest = hashlib.sha256("\n".join([host, *marks]).encode()).hexdigest()
-    return f"{host[:_NAME_LENGTH].replace('-', '_')}.{digest[:8]}"
+def staging_name(name: str) -> str:
+    """Returns a fresh staging name of this process for what shall be called `name`."""
+    return owner.marked(f"{STAGING_PREFIX}{name[:_NAME_LENGTH]}")
 
 
 def _taken(path: str | os.PathLike[str]) -> errors.ExportExistsError:

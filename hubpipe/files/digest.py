@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypedDict
 
 from hubpipe import errors
@@ -63,27 +63,38 @@ def differences(
         OSError: the tree cannot be read.
     """
     found = _listing(root, exclude)
+    sizes = {
+        name: os.path.getsize(entry.path) if entry.is_file(follow_symlinks=False) else None
+        for name, entry in found.items()
+    }
+    return compared(expected, sizes, lambda name: sha256_file(found[name].path))
+
+
+def compared(
+    expected: Mapping[str, FileDigest], sizes: Mapping[str, int | None], sha256: Callable[[str], str]
+) -> list[str]:
+    """Compares a tree of any file system with the digests it had.
+
+    Args:
+        expected: as returned by sha256_tree.
+        sizes: dict relative name -> bytes, None for what is no file.
+        sha256: from a relative name to the digest of the file; called when the size is right.
+    Returns:
+        as `differences`.
+    """
     lines = []
-    for name in sorted({*found, *expected}):
-        if name not in found:
+    for name in sorted({*sizes, *expected}):
+        if name not in sizes:
             lines.append(f"{name}: missing")
         elif name not in expected:
             lines.append(f"{name}: unexpected")
-        elif change := _change(found[name], expected[name]):
-            lines.append(f"{name}: changed, {change}")
+        elif sizes[name] is None:
+            lines.append(f"{name}: changed, is no longer a file")
+        elif sizes[name] != expected[name]["size"]:
+            lines.append(f"{name}: changed, {sizes[name]} bytes instead of {expected[name]['size']}")
+        elif (found := sha256(name)) != expected[name]["sha256"]:
+            lines.append(f"{name}: changed, sha256 {found} instead of {expected[name]['sha256']}")
     return lines
-
-
-def _change(entry: os.DirEntry, expected: FileDigest) -> str | None:
-    if not entry.is_file(follow_symlinks=False):
-        return "is no longer a file"
-    size = os.path.getsize(entry.path)
-    if size != expected["size"]:
-        return f"{size} bytes instead of {expected['size']}"
-    sha256 = sha256_file(entry.path)
-    if sha256 != expected["sha256"]:
-        return f"sha256 {sha256} instead of {expected['sha256']}"
-    return None
 
 
 def _listing(root: str | os.PathLike[str], exclude: Collection[str]) -> dict[str, os.DirEntry]:

@@ -21,18 +21,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         OSError: the file cannot be read; FileNotFoundError when it is absent.
     """
     with open(path, "rb") as file:
-        text = file.read()
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise errors.FormatError(f"{os.fspath(path)}: is not JSON ({error}).") from error
-    if not isinstance(record, dict):
-        raise errors.FormatError(f"{os.fspath(path)}: holds a JSON {type(record).__name__}; expected an object.")
-    if not is_integer(record.get("format")) or record["format"] != FORMAT:
-        raise errors.FormatError(
-            f"{os.fspath(path)}: format is {record.get('format')!r}; this release of hubpipe reads {FORMAT}."
-        )
-    return record
+        return decode(file.read(), os.fspath(path))
 
 
 def write(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
@@ -44,8 +33,32 @@ def write(path: str | os.PathLike[str], record: Mapping[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    atomic.write_file(path, encode(record))
+
+
+def decode(text: bytes, where: str) -> dict[str, Any]:
+    """Reads the bytes of a record; `where` opens the message of each error.
+
+    Raises:
+        FormatError: as `read`.
+    """
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise errors.FormatError(f"{where}: is not JSON ({error}).") from error
+    if not isinstance(record, dict):
+        raise errors.FormatError(f"{where}: holds a JSON {type(record).__name__}; expected an object.")
+    if not is_integer(record.get("format")) or record["format"] != FORMAT:
+        raise errors.FormatError(
+            f"{where}: format is {record.get('format')!r}; this release of hubpipe reads {FORMAT}."
+        )
+    return record
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """Returns the bytes of a record; `format` is added when absent."""
     text = json.dumps({"format": FORMAT, **record}, indent=2, allow_nan=False)
-    atomic.write_file(path, text.encode("ascii") + b"\n")
+    return text.encode("ascii") + b"\n"
 
 
 def is_integer(value: object) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from hubpipe import errors, version
 from hubpipe.files import atomic, digest, records
+from hubpipe.store import file_system
 
 PATH = "assets.extra/hubpipe/manifest.json"
 RESERVED = ("format", "version", "created", "environment", "files")
@@ -82,9 +83,14 @@ def write(version_dir: str | os.PathLike[str], number: int, contents: Mapping[st
     records.write(path, {"version": number, **contents})
 
 
-def read(version_dir: str | os.PathLike[str]) -> dict[str, Any]:
+def read(
+    version_dir: str | os.PathLike[str], files: file_system.FileSystem = file_system.LOCAL
+) -> dict[str, Any]:
     """Reads and checks a manifest.
 
+    Args:
+        version_dir: the directory of the version.
+        files: its file system.
     Returns:
         dict as returned by build, and `format` and `version` (int >= 1).
     Raises:
@@ -93,15 +99,15 @@ def read(version_dir: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = os.path.join(version_dir, PATH)
     try:
-        contents = records.read(path)
+        contents = records.decode(files.read(path), path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.StoreError(f"{path}: missing; hubpipe writes one into every version it publishes.") from error
-    number, files = contents.get("version"), contents.get("files")
+    number, digests = contents.get("version"), contents.get("files")
     if not records.is_integer(number) or number < 1:
         raise errors.FormatError(f"{path}: version is {number!r}; expected an integer of at least 1.")
-    if not isinstance(files, dict):
-        raise errors.FormatError(f"{path}: files is {files!r}; expected an object.")
-    for name, entry in files.items():
+    if not isinstance(digests, dict):
+        raise errors.FormatError(f"{path}: files is {digests!r}; expected an object.")
+    for name, entry in digests.items():
         if (
             not isinstance(entry, dict)
             or not isinstance(entry.get("sha256"), str)

@@ -12,6 +12,7 @@ ALLOWED = {
     "config": set(),
     "inputs": {"compat", "config", "files"},
     "models": {"compat", "config", "hub"},
+    "examples": set(),
     "training": {"compat", "config", "exporters", "files", "inputs", "models", "store"},
     "exporters": {"compat", "files", "hub", "saved_model", "store"},
     "gates": {"compat", "files", "hub", "saved_model"},
@@ -25,7 +26,7 @@ ALLOWED = {
 # Of a folder, the only part that another may import.
 ONLY_PART = {("models", "config"): "hubpipe.config.schema", ("inputs", "config"): "hubpipe.config.schema"}
 FOR_ALL = {"errors", "version"}
-WITHOUT_TENSORFLOW = {"config", "store", "files"}
+WITHOUT_TENSORFLOW = {"config", "store", "reports", "files"}
 ONLY_IN_COMPAT = ("tf.__version__", "tf.version", "hasattr(tf", "tf1.__version__", "hasattr(tf1")
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from hubpipe import errors
-from hubpipe.files import atomic
+from hubpipe.files import atomic, owner
 
 
 def _fail(*args, **kwargs):
@@ -229,9 +229,9 @@ def test_sweep_goes_by_the_last_change_when_the_owner_is_unknown(tmp_path, name)
 
 
 def test_sweep_tells_hosts_apart_when_one_name_ends_with_the_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic, "_this_host", lambda: "web_1.00000000")
+    monkeypatch.setattr(owner, "host", lambda: "web_1.00000000")
     _staging_of(tmp_path, _ended_pid())
-    monkeypatch.setattr(atomic, "_this_host", lambda: "1.00000000")
+    monkeypatch.setattr(owner, "host", lambda: "1.00000000")
     assert atomic.sweep_staging(tmp_path) == []
 
 
