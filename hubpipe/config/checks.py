@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hubpipe.config import data_files, document, schema, wording
 
 _HIGHEST_FINE_TUNING_MOMENTUM = 0.99
+_MOMENTUM = "batch_norm_momentum"
 
 
 def check(config: schema.Config) -> list[document.Mistake]:
@@ -25,6 +26,7 @@ def check(config: schema.Config) -> list[document.Mistake]:
         *_learning_rate(config.optimizer.learning_rate),
         *_selection(config.selection, config.model_fn.head.kind),
         *_repeated(("export", "hyperparameters"), config.export.hyperparameters),
+        *_hyperparameters(config.model_fn, config.export.hyperparameters),
         *_directory(("model_dir",), config.model_dir),
         *_directory(("store", "dir"), config.store.dir),
     ]
@@ -38,15 +40,23 @@ def warnings(config: schema.Config) -> list[str]:
     Returns:
         list of lines "key: value, the reason and what to do".
     """
-    norm = config.model_fn.batch_norm
-    if not norm.enabled or norm.momentum <= _HIGHEST_FINE_TUNING_MOMENTUM:
+    key, momentum = _momentum(config.model_fn, config.export.hyperparameters)
+    if momentum is None or momentum <= _HIGHEST_FINE_TUNING_MOMENTUM:
         return []
-    steps = round(1 / (1 - norm.momentum))
+    steps = round(1 / (1 - momentum))
     return [
-        f"model_fn.batch_norm.momentum: {norm.momentum} is too high for fine-tuning: the moving averages need "
+        f"{key}: {momentum} is too high for fine-tuning: the moving averages need "
         f"some {steps} steps to follow new data, more than a short fine-tuning has. "
         f"Use at most {_HIGHEST_FINE_TUNING_MOMENTUM}"
     ]
+
+
+def _momentum(model: schema.Model, hyperparameters: tuple[str, ...]) -> tuple[str, float | None]:
+    """The key of batch normalization's momentum and its value, None if it is not known."""
+    if isinstance(model, schema.KerasModel):
+        known = model.params if _MOMENTUM in hyperparameters else {}
+        return f"model_fn.params.{_MOMENTUM}", known.get(_MOMENTUM)
+    return "model_fn.batch_norm.momentum", model.batch_norm.momentum if model.batch_norm.enabled else None
 
 
 def _columns(inputs: schema.TextInputs) -> Iterator[document.Mistake]:
@@ -84,6 +94,15 @@ def _selection(selection: schema.Selection, head: str) -> Iterator[document.Mist
         given, known = wording.show(selection.higher_is_better), wording.show(metrics[name])
         message = f"{given} contradicts selection.metric: {name}, where it is {known}. Leave the key out"
         yield ("selection", "higher_is_better"), message
+
+
+def _hyperparameters(model: schema.Model, names: tuple[str, ...]) -> Iterator[document.Mistake]:
+    """Can the parameters of a Keras model that consumers may set become scalars?"""
+    for name in names if isinstance(model, schema.KerasModel) else ():
+        value = model.params.get(name, 0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            message = f"it is in export.hyperparameters: expected a number >= 0 and < 1, got {wording.show(value)}"
+            yield ("model_fn", "params", name), message
 
 
 def _repeated(path: document.Path, names: tuple[str, ...]) -> Iterator[document.Mistake]:

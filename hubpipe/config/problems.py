@@ -103,7 +103,8 @@ def _unknown_key(key: str, section: type[schema.Section]) -> str:
         norm = _OPTIMIZER_REGULARIZATION[key]
         return (
             "not accepted, because regularization inside the optimizer is not exported with the module. "
-            f"Use model_fn.regularizers.kernel.{norm} or model_fn.regularizers.embedding.{norm}"
+            f"Use model_fn.regularizers.kernel.{norm} or model_fn.regularizers.embedding.{norm}, in a Keras model "
+            "the regularizers of its layers"
         )
     keys = section.model_fields
     return f"unknown key{wording.suggestion(key, keys)}. {wording.known('keys', keys)}"

@@ -33,6 +33,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]  # may be zero
 Decay = Annotated[float, Field(gt=0, lt=1)]  # may not
 
 Hyperparameter = Literal["dropout_rate", "batch_norm_momentum"]
+Policy = Literal["publish", "reject"]
 
 # Those whose ops hubpipe knows, see hubpipe.hub.op_registries.
 TensorFlowVersion = Literal[
@@ -179,8 +180,39 @@ class TextModel(Section):
     batch_norm: BatchNorm = Field(BatchNorm(), description="batch normalization in the encoder")
     head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
 
+    @property
+    def vocabulary(self) -> TextEncoder:
+        """What says which tokens of the training texts are counted."""
+        return self.encoder
 
-Model = TextModel
+
+class Vocabulary(Section):
+    """Which tokens of the training texts are counted, and which stay."""
+
+    ngrams: int = Field(1, ge=1, le=4, description="longest n-gram, in words")
+    lowercase: bool = Field(True, description="lower-case the tokens")
+    max_vocabulary: PositiveInt = Field(50000, description="most n-grams in the vocabulary; the commonest stay")
+    min_count: PositiveInt = Field(2, description="occurrences an n-gram needs to enter the vocabulary")
+
+
+class KerasModel(Section):
+    """An encoder made of Keras layers, and the head it is trained with."""
+
+    kind: Literal["keras"] = Field(description="kind of model")
+    build_fn: str = Field(
+        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$",
+        description="function that returns a functional or sequential model of Keras 2: 'package.module:function'",
+    )
+    params: dict[str, Any] = Field(
+        {}, description="keyword arguments of build_fn; those in export.hyperparameters come as float32 scalars"
+    )
+    vocabulary: Vocabulary = Field(
+        Vocabulary(), description="of the training texts; build_fn gets the file, if it takes vocabulary_path"
+    )
+    head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
+
+
+Model = Annotated[TextModel | KerasModel, Field(discriminator="kind")]
 
 
 class ExponentialRate(Section):

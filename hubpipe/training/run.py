@@ -175,7 +175,7 @@ def prepare(config: schema.Config) -> text.TextData:
     Raises:
         InputError: data that cannot be used.
     """
-    inputs, encoder = config.inputs, config.model_fn.encoder
+    inputs, vocabulary = config.inputs, config.model_fn.vocabulary
     return text.prepare(
         cache_dir=os.path.join(config.model_dir, "inputs"),
         train_paths=inputs.train.files,
@@ -187,10 +187,10 @@ def prepare(config: schema.Config) -> text.TextData:
         label=inputs.label,
         columns=inputs.columns,
         bad_rows=inputs.bad_rows,
-        ngrams=encoder.ngrams,
-        lowercase=encoder.lowercase,
-        max_vocabulary=encoder.max_vocabulary,
-        min_count=encoder.min_count,
+        ngrams=vocabulary.ngrams,
+        lowercase=vocabulary.lowercase,
+        max_vocabulary=vocabulary.max_vocabulary,
+        min_count=vocabulary.min_count,
     )
 
 
@@ -224,9 +224,10 @@ def create_estimator(config: schema.Config, data: text.TextData) -> tf_estimator
     Raises:
         ExportError: the module would not be readable by export.oldest_reader.
     """
-    spec = models.MODELS[type(config.model_fn)](
-        config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
-    )
+    with _python_seed(config.seed):
+        spec = models.MODELS[type(config.model_fn)](
+            config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
+        )
     _check_oldest_reader(config.export.oldest_reader, spec)
     head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
     training = config.training
@@ -263,7 +264,33 @@ def _create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.Checkpoin
     """Estimator's own, but for a second session call after each step: a tenth of a small model's time."""
     hook = tf_estimator.CheckpointSaverHook(
         config.model_dir, save_steps=config.save_checkpoints_steps, save_graph_def=config.checkpoint_save_graph_def
+        warm_start_from=_warm_start(config, data, spec, warm_start_from),
     )
+
+
+def _warm_start(
+    config: schema.Config, data: text.TextData, spec, module_dir: str | None
+) -> tf_estimator.WarmStartSettings | None:
+    if module_dir is None:
+        return None
+    oov_buckets = getattr(getattr(config.model_fn, "encoder", None), "oov_buckets", 0)
+    settings, anew = warm_start.settings(
+        spec, module_dir, vocabulary_path=data.vocabulary_path, oov_buckets=oov_buckets
+    )
+    if anew:
+        logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
+    return settings
+
+
+@contextlib.contextmanager
+def _python_seed(seed: int) -> Iterator[None]:
+    """Seeds Python's random generator in the block: Keras takes the seeds of its initializers from there."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
     hook._set_steps_per_run(1)  # by default it reads the step again after each step, in case some were many
     return hook
 

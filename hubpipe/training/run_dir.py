@@ -43,11 +43,9 @@ def start(model_dir: str, config: schema.Config, data: Mapping[str, str]) -> Non
         TrainingError: the model_dir is of another module, encoder, head or optimizer, or of other data.
     """
     path = os.path.join(model_dir, RUN_FILE)
-    encoder = config.model_fn.encoder.model_dump(mode="json")
     fixed = {
         # What the shapes and the meaning of the weights depend on.
-        **{f"model_fn.encoder.{key}": value for key, value in encoder.items()},
-        "model_fn.batch_norm.enabled": config.model_fn.batch_norm.enabled,
+        **_fixed_encoder(config.model_fn),
         "model_fn.head.kind": config.model_fn.head.kind,
         "optimizer.kind": config.optimizer.kind,
         "the fingerprint of inputs.train": data["train"],
@@ -60,6 +58,14 @@ def start(model_dir: str, config: schema.Config, data: Mapping[str, str]) -> Non
     atomic.sweep_staging(model_dir)
     atomic.write_file(os.path.join(model_dir, CONFIG_FILE), dump.dump(config).encode())
     records.write(path, {"fixed": fixed})
+
+
+def _fixed_encoder(model: schema.Model) -> dict[str, Any]:
+    found = model.model_dump(mode="json")
+    if isinstance(model, schema.KerasModel):
+        return {f"model_fn.{key}": found[key] for key in ("build_fn", "params", "vocabulary")}
+    encoder = {f"model_fn.encoder.{key}": value for key, value in found["encoder"].items()}
+    return {**encoder, "model_fn.batch_norm.enabled": model.batch_norm.enabled}
 
 
 def _check_same(model_dir: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

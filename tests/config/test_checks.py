@@ -18,6 +18,11 @@ def _piecewise(boundaries, values):
     return {"optimizer": {"kind": "sgd", "learning_rate": rate}}
 
 
+def _keras(export=None, **params):
+    model = {"kind": "keras", "build_fn": "mypkg.models:encoder", "params": params}
+    return {"model_fn": model, "export": export or {}}
+
+
 RATE = ("optimizer", "learning_rate")
 
 
@@ -70,6 +75,21 @@ RATE = ("optimizer", "learning_rate")
             {"export": {"hyperparameters": ["dropout_rate", "dropout_rate"]}},
             [(("export", "hyperparameters"), "'dropout_rate' stands there 2 times")],
         ),
+        (_keras(dropout_rate=0, batch_norm_momentum=0.5, units=[3, "many"]), []),
+        (_keras({"hyperparameters": []}, dropout_rate="low"), []),
+        (
+            _keras(dropout_rate="low", batch_norm_momentum=1),
+            [
+                (
+                    ("model_fn", "params", "dropout_rate"),
+                    "it is in export.hyperparameters: expected a number >= 0 and < 1, got 'low'",
+                ),
+                (
+                    ("model_fn", "params", "batch_norm_momentum"),
+                    "it is in export.hyperparameters: expected a number >= 0 and < 1, got 1",
+                ),
+            ],
+        ),
     ],
 )
 def test_contradictions(sections, mistakes):
@@ -116,3 +136,21 @@ def test_directories_are_not_made(tmp_path, monkeypatch):
 def test_warnings(batch_norm, lines):
     model = {"kind": "text", "batch_norm": batch_norm}
     assert checks.warnings(schema.Config.model_validate(SMALLEST | {"model_fn": model})) == lines
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "lines"),
+    [
+        (
+            ["batch_norm_momentum"],
+            [
+                "model_fn.params.batch_norm_momentum: 0.995 is too high for fine-tuning: the moving averages need "
+                "some 200 steps to follow new data, more than a short fine-tuning has. Use at most 0.99"
+            ],
+        ),
+        ([], []),  # nobody knows what the function makes of it
+    ],
+)
+def test_warnings_for_a_keras_model(hyperparameters, lines):
+    sections = _keras({"hyperparameters": hyperparameters}, batch_norm_momentum=0.995)
+    assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == lines

@@ -61,7 +61,8 @@ model_fn: {kind: text, dropuot: {rate: 0.3}}
         "c.yaml:5: training.max_steps: expected a number > 0, got 0",
         "c.yaml:8: optimizer.learning_rate: expected a number, got 'abc'",
         "c.yaml:9: optimizer.l2: not accepted, because regularization inside the optimizer is not exported with "
-        "the module. Use model_fn.regularizers.kernel.l2 or model_fn.regularizers.embedding.l2",
+        "the module. Use model_fn.regularizers.kernel.l2 or model_fn.regularizers.embedding.l2, in a Keras model "
+        "the regularizers of its layers",
         "c.yaml:11: selection.metric: unknown metric 'acuracy' (did you mean 'accuracy'?). Metrics of "
         "classification: accuracy, top_k_accuracy, macro_f1, loss",
         "c.yaml:12: nmae: unknown key (did you mean 'name'?). Known keys: name, seed, model_dir, inputs, "

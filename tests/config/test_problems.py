@@ -8,6 +8,7 @@ INPUTS = {"kind": "text", "train": SOURCE, "eval": SOURCE}
 SMALLEST = {"name": "docs", "inputs": INPUTS, "model_fn": {"kind": "text"}}
 OPTIMIZERS = "adam, adagrad, sgd, momentum, ftrl"
 REASON = "not accepted, because regularization inside the optimizer is not exported with the module. "
+IN_KERAS = ", in a Keras model the regularizers of its layers"
 
 
 def _explain(**sections):
@@ -53,19 +54,31 @@ def _rate(**keys):
         (
             _optimizer(l1_regularization_strength=0.1),
             ("optimizer", "l1_regularization_strength"),
-            REASON + "Use model_fn.regularizers.kernel.l1 or model_fn.regularizers.embedding.l1",
+            REASON + "Use model_fn.regularizers.kernel.l1 or model_fn.regularizers.embedding.l1" + IN_KERAS,
         ),
         (
             _optimizer(weight_decay=0.1),
             ("optimizer", "weight_decay"),
-            REASON + "Use model_fn.regularizers.kernel.l2 or model_fn.regularizers.embedding.l2",
+            REASON + "Use model_fn.regularizers.kernel.l2 or model_fn.regularizers.embedding.l2" + IN_KERAS,
         ),
         ({"training": {"l2": 1}}, ("training", "l2"), None),
         ({"inputs": INPUTS | {"kind": "txt"}}, ("inputs", "kind"),
          "unknown kind 'txt' (did you mean 'text'?). Known kinds: text"),
         ({"inputs": {"kind": "image", "size": 3}}, ("inputs", "kind"), "unknown kind 'image'. Known kinds: text"),
         ({"inputs": {"kind": [], "size": 3}}, ("inputs", "kind"), "unknown kind a list. Known kinds: text"),
-        ({"model_fn": {}}, ("model_fn", "kind"), "missing key. Known kinds: text"),
+        ({"model_fn": {}}, ("model_fn", "kind"), "missing key. Known kinds: text, keras"),
+        (
+            {"model_fn": {"kind": "keras"}},
+            ("model_fn", "build_fn"),
+            "missing key: function that returns a functional or sequential model of Keras 2: "
+            "'package.module:function'",
+        ),
+        (
+            {"model_fn": {"kind": "keras", "build_fn": "mypkg.models.encoder"}},
+            ("model_fn", "build_fn"),
+            "expected function that returns a functional or sequential model of Keras 2: 'package.module:function'; "
+            "got 'mypkg.models.encoder'",
+        ),
         (
             {"optimizer": {"kind": "adamw", "learning_rate": -1}},
             ("optimizer", "kind"),

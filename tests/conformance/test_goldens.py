@@ -7,6 +7,7 @@ anew: HUBPIPE_WRITE_GOLDENS=1 python -m pytest tests/conformance/test_goldens.py
 import json
 import os
 import pathlib
+import random
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub, models
 from hubpipe.config import schema
+from tests import needs
 
 GOLDENS_DIR = pathlib.Path(__file__).parent / "goldens"
 
@@ -37,10 +39,31 @@ def _text_spec(directory):
     )
 
 
+def _keras_spec(directory):
+    needs.keras_2()
+    (directory / "vocabulary.txt").write_text("the\ncat\nsat\nthe cat\nschön\n", encoding="utf-8")
+    (directory / "labels.txt").write_text("no\nyes\n")
+    model = schema.KerasModel(
+        kind="keras",
+        build_fn="hubpipe.examples.keras_text:encoder",
+        params={"embedding_dim": 3, "units": 4, "embedding_l2": 0.5, "kernel_l2": 0.125, "dropout_rate": 0.5},
+    )
+    random.seed(1)  # as hubpipe.training.run does
+    return models.MODELS[schema.KerasModel](
+        model,
+        schema.Export(),
+        vocabulary_path=str(directory / "vocabulary.txt"),
+        labels_path=str(directory / "labels.txt"),
+    )
+
+
 _TEXTS = ["The cat sat.", "schön, cat cat", "unknown words", "", "SAT"]
 
 # Section of the config -> name of the golden, what makes a small spec, inputs of the default signature.
-GOLDENS = {schema.TextModel: ("text", _text_spec, {"text": _TEXTS})}
+GOLDENS = {
+    schema.TextModel: ("text", _text_spec, {"text": _TEXTS}),
+    schema.KerasModel: ("keras", _keras_spec, {"text": _TEXTS}),
+}
 
 
 def computed(spec, inputs):

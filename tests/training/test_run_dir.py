@@ -98,3 +98,22 @@ def test_a_broken_record_is_told(tiny, model_dir):
 def test_the_record_is_json(tiny, model_dir):
     run_dir.start(str(model_dir), tiny(), DATA)
     assert json.loads((model_dir / run_dir.RUN_FILE).read_text())["fixed"]["name"] == "tiny"
+
+
+KERAS = ("model_fn={kind: keras, build_fn: 'mypkg.models:encoder'}", "model_fn.params.units=3")
+
+
+@pytest.mark.parametrize(
+    ("override", "change"),
+    [
+        ("model_fn.params.units=4", "model_fn.params was {'units': 3}, is {'units': 4}"),
+        ("model_fn.build_fn='mypkg.models:other'", "model_fn.build_fn was 'mypkg.models:encoder', is"),
+        ("model_fn.vocabulary.min_count=7", "model_fn.vocabulary was {"),
+    ],
+)
+def test_a_run_of_another_keras_model(tiny, model_dir, override, change):
+    run_dir.start(str(model_dir), tiny(*KERAS), DATA)
+    run_dir.start(str(model_dir), tiny(*KERAS, "training.max_steps=7"), DATA)
+    with pytest.raises(errors.TrainingError) as error:
+        run_dir.start(str(model_dir), tiny(*KERAS, override), DATA)
+    assert f"its checkpoints are of another run: {change}" in str(error.value)

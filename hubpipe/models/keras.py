@@ -1,0 +1,123 @@
+"""Encoders made of Keras layers, by a function that the config names."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import errors, hub
+from hubpipe.compat import keras
+from hubpipe.config import schema
+from hubpipe.models import imported, labels
+
+_KEY = "model_fn.build_fn"
+_PARAMS_KEY = "model_fn.params"
+_VOCABULARY_ARGUMENT = "vocabulary_path"
+_DEFAULT = "default"
+
+
+def create_spec(
+    model: schema.KerasModel, export: schema.Export, *, vocabulary_path: str, labels_path: str
+) -> hub.ModuleSpec:
+    """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
+
+    Args:
+        model: the function and its arguments.
+        export: which of the arguments consumers may set.
+        vocabulary_path: file of the known n-grams, one per line; for a function that takes it.
+        labels_path: file of the classes that the encoder is trained to tell apart, one per line.
+    Raises:
+        ConfigError: the function cannot be imported, or does not take the arguments.
+        TrainingError: Keras 2 is not installed.
+        ModuleSpecError: what the function returns cannot become a module.
+    """
+    keras.keras_2()
+    build_fn = imported.function(model.build_fn, key=_KEY)
+    params = dict(model.params)
+    if imported.takes(build_fn, _VOCABULARY_ARGUMENT):
+        params.setdefault(_VOCABULARY_ARGUMENT, vocabulary_path)
+    imported.check_arguments(build_fn, params, key=_PARAMS_KEY)
+    hyperparameters = [name for name in export.hyperparameters if name in params]
+    build = functools.partial(module_fn, build_fn, params, hyperparameters, labels_path=labels_path)
+    return hub.create_module_spec(
+        build, tags_and_args=[((), {"is_training": False}), (("train",), {"is_training": True})]
+    )
+
+
+def module_fn(
+    build_fn: Callable[..., Any],
+    params: Mapping[str, Any],
+    hyperparameters: list[str],
+    *,
+    labels_path: str,
+    is_training: bool,
+) -> None:
+    """Builds the model, and makes of it what consumers of a module expect.
+
+    The regularizers of its layers go to REGULARIZATION_LOSSES, updates such as those of moving averages to
+    UPDATE_OPS; the weights of frozen layers are not in TRAINABLE_VARIABLES.
+
+    Signatures:
+        default: the inputs of the model by their names -> its output as default, or its dict of outputs.
+        hyperparameters: the same and the scalars of `hyperparameters`, float32 [] -> the same; if there are any.
+        labels: nothing -> default, string [classes].
+    """
+    keras.fix_training(is_training)
+    scalars = {name: tf1.placeholder_with_default(float(params[name]), [], name=name) for name in hyperparameters}
+    model = build_fn(**{**params, **scalars})
+    inputs, outputs = _inputs(model), _outputs(model)
+    for loss in _losses(model):
+        tf1.add_to_collection(tf1.GraphKeys.REGULARIZATION_LOSSES, loss)
+    for update in model.updates:
+        tf1.add_to_collection(tf1.GraphKeys.UPDATE_OPS, update)
+    _forget_frozen(model)
+    hub.add_signature(inputs=inputs, outputs=outputs)
+    if scalars:
+        hub.add_signature("hyperparameters", inputs={**inputs, **scalars}, outputs=outputs)
+    labels.add_signature(labels_path)
+
+
+def _inputs(model) -> dict[str, tf.Tensor]:
+    found = keras.inputs(model) if keras.generation(model) == 2 else None
+    if found is None:
+        raise errors.ModuleSpecError(
+            f"{_KEY}: returned a value of type {type(model).__module__}.{type(model).__name__}; expected a "
+            "functional or sequential model of tf.keras (Keras 2) with inputs, such as "
+            "keras.Model(keras.Input(...), ...)."
+        )
+    if isinstance(found, Mapping):
+        return dict(found)
+    return dict(zip(keras.input_names(model), model.inputs, strict=True))
+
+
+def _outputs(model) -> dict[str, tf.Tensor]:
+    found = model.output
+    if isinstance(found, Mapping) and _DEFAULT in found:
+        return dict(found)
+    if not isinstance(found, Mapping | list | tuple):
+        return {_DEFAULT: found}
+    names = sorted(found) if isinstance(found, Mapping) else f"a list of {len(found)}"
+    raise errors.ModuleSpecError(
+        f"{_KEY}: the outputs of the model are {names}; expected one, or a dict with the key {_DEFAULT!r}, which "
+        "the head takes."
+    )
+
+
+def _losses(model) -> list[tf.Tensor]:
+    losses = [loss() for loss in keras.regularization_losses(model)]
+    others = len(model.losses) - len(losses)
+    if others:
+        raise errors.ModuleSpecError(
+            f"{_KEY}: {others} of the losses of the model depend on its inputs (activity_regularizer, add_loss); "
+            "a module has losses of weights alone."
+        )
+    return losses
+
+
+def _forget_frozen(model) -> None:
+    """Takes the weights of frozen layers out of TRAINABLE_VARIABLES, where Keras puts every weight."""
+    trained = {id(weight) for weight in keras.weights(model)[1]}
+    collection = tf1.get_collection_ref(tf1.GraphKeys.TRAINABLE_VARIABLES)
+    collection[:] = [variable for variable in collection if id(variable) in trained]
