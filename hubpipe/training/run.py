@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import os
+import random
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -250,6 +251,17 @@ def create_estimator(config: schema.Config, data: text.TextData) -> tf_estimator
     )
 
 
+@contextlib.contextmanager
+def _python_seed(seed: int) -> Iterator[None]:
+    """Seeds Python's random generator in the block: Keras takes the seeds of its initializers from there."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
 def _check_oldest_reader(version: str | None, spec) -> None:
     obstacles = spec.obstacles(version) if version else []
     if obstacles:
@@ -264,33 +276,7 @@ def _create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.Checkpoin
     """Estimator's own, but for a second session call after each step: a tenth of a small model's time."""
     hook = tf_estimator.CheckpointSaverHook(
         config.model_dir, save_steps=config.save_checkpoints_steps, save_graph_def=config.checkpoint_save_graph_def
-        warm_start_from=_warm_start(config, data, spec, warm_start_from),
     )
-
-
-def _warm_start(
-    config: schema.Config, data: text.TextData, spec, module_dir: str | None
-) -> tf_estimator.WarmStartSettings | None:
-    if module_dir is None:
-        return None
-    oov_buckets = getattr(getattr(config.model_fn, "encoder", None), "oov_buckets", 0)
-    settings, anew = warm_start.settings(
-        spec, module_dir, vocabulary_path=data.vocabulary_path, oov_buckets=oov_buckets
-    )
-    if anew:
-        logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
-    return settings
-
-
-@contextlib.contextmanager
-def _python_seed(seed: int) -> Iterator[None]:
-    """Seeds Python's random generator in the block: Keras takes the seeds of its initializers from there."""
-    before = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before)
     hook._set_steps_per_run(1)  # by default it reads the step again after each step, in case some were many
     return hook
 
