@@ -35,7 +35,8 @@ def create_module_spec(
             variables; it calls add_signature at least once.
         tags_and_args: pairs (set of tags, dict of keyword arguments for module_fn), one per graph variant; None is
             one variant without tags.
-        drop_collections: names of graph collections to leave out of the module.
+        drop_collections: names of graph collections to leave out of the module. Without "saveable_objects", say,
+            what a mutable table holds is not saved, and consumers get it empty.
     Returns:
         A ModuleSpec without values of variables: its modules are initialized as module_fn says.
     Raises:

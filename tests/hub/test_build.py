@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from absl import logging as absl_logging
 from tensorflow.compat import v1 as tf1
+from tensorflow.python.ops import lookup_ops
 
 from hubpipe import errors, hub
 from tests.hub import layers
@@ -89,6 +90,27 @@ def test_dropped_collections_do_not_travel(name):
     with tf.Graph().as_default() as graph:
         hub.Module(spec, trainable=True)
         assert graph.get_collection(name) == []
+
+
+def test_what_mutable_tables_hold_does_not_travel(tmp_path):
+    def module_fn():
+        keys = tf1.placeholder(tf.int64, [None])
+        table = lookup_ops.MutableHashTable(tf.int64, tf.int64, -1)
+        hub.add_signature(inputs=keys, outputs=table.lookup(keys))
+        with tf.control_dependencies([table.insert(keys, keys * 10)]):
+            hub.add_signature("insert", inputs=keys, outputs=tf.identity(keys))
+
+    with pytest.raises(errors.ModuleSpecError, match=r"drop_collections=\['saveable_objects'\]"):
+        hub.create_module_spec(module_fn)
+    spec = hub.create_module_spec(module_fn, drop_collections=["saveable_objects"])
+    with tf.Graph().as_default(), tf1.Session() as session:
+        module = hub.Module(spec)
+        found, inserted = module([1, 2]), module([1], signature="insert")
+        session.run(inserted)
+        assert session.run(found).tolist() == [10, -1]
+        module.export(str(tmp_path / "m"), session)
+    with tf.Graph().as_default():
+        assert layers.run(hub.Module(str(tmp_path / "m"))([1, 2])).tolist() == [-1, -1]
 
 
 def test_supported_collections_travel():
