@@ -42,12 +42,17 @@ def run(main: Callable[[Sequence[str]], ExitCode]) -> None:
             return main(argv[1:])
         except (errors.HubpipeError, OSError) as error:
             _show(error)
-            return ExitCode.USAGE if isinstance(error, _USAGE_ERRORS) else ExitCode.FAILED
+            return exit_code(error)
         except KeyboardInterrupt:
             print("interrupted; run the same command again to go on", file=sys.stderr)
             return ExitCode.PREEMPTED
 
     app.run(guarded, flags_parser=_parse)
+
+
+def exit_code(error: Exception) -> ExitCode:
+    """How a command ends that an error of the user's, or of the disk, has stopped."""
+    return ExitCode.USAGE if isinstance(error, _USAGE_ERRORS) else ExitCode.FAILED
 
 
 def refuse(arguments: Sequence[str]) -> None:

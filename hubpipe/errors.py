@@ -14,6 +14,7 @@ and Python catch for the same mistake.
     |   |-- ParityError                   a module and its twin that are not the same model
     |   `-- LossyError                    a conversion that would lose part of a module
     |-- StoreError                        a store of versions
+    |-- BusyError                         a job that another process is at
     |-- FormatError     (ValueError)      a broken or unsupported file on disk
     |   `-- SavedModelError (OSError)     a directory that holds no SavedModel that can become a module
     |-- ModuleSpecError (ValueError)      a module_fn whose graph cannot become a module
@@ -79,6 +80,10 @@ class LossyError(ExportError):
 
 class StoreError(HubpipeError):
     """A store of versions that is in a state it must not be in."""
+
+
+class BusyError(HubpipeError):
+    """A job that another process is at."""
 
 
 class FormatError(HubpipeError, ValueError):

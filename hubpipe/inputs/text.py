@@ -131,6 +131,43 @@ def prepare(
     )
 
 
+def read_slices(
+    paths: Sequence[str] | None,
+    *,
+    column: str,
+    labels: Sequence[str],
+    format: str,
+    text: str,
+    label: str,
+    columns: Sequence[str] | None,
+    bad_rows: str,
+) -> list[str]:
+    """The value of a further column, for each evaluation row that `prepare` keeps, in order.
+
+    Args:
+        paths: files and glob patterns of the evaluation data; None for a sample, which has no such column.
+        column: the column or key; rows without a value have "".
+        labels: of the training data.
+        format: see `prepare`, as the arguments that follow.
+        text: the column or key of the text.
+        label: the column or key of the label.
+        columns: names of the columns of files without a header line.
+        bad_rows: "error" or "skip".
+    Raises:
+        InputError: no such column.
+    """
+    if paths is None:
+        raise errors.InputError(f"slice column {column!r}: a sample has no further columns; use files.")
+    reading = {"format": format, "text": text, "columns": columns and tuple(columns)}
+    values = {
+        (row.path, row.line): row.label
+        for row in sources.Files(tuple(paths), label=column, **reading).rows(rows.Skipped())
+    }
+    known = set(labels)
+    kept = sources.Files(tuple(paths), label=label, **reading).rows(_skipped(bad_rows))
+    return [values.get((row.path, row.line), "") for row in kept if row.label in known]
+
+
 def input_fn(
     data: TextData,
     mode: str,

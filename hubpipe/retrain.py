@@ -1,0 +1,78 @@
+"""Retrains a module from a YAML file, judges the result, and publishes it if it is better: the scheduled job.
+
+    python -m hubpipe.retrain --config configs/text.yaml --run_key 2026-11-20
+
+Prints one JSON object on stdout; progress and logs go to stderr. Started again with the same run key it goes on where
+it was, or tells again what it did. Without a run key the data and the config are the key.
+Exit codes: 0 done (published, no improvement or skipped: see "outcome"), 1 failed, 2 wrong usage, config or data,
+3 rejected by a gate, 75 preempted by SIGTERM or SIGINT: run it again.
+"""
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from absl import flags
+
+from hubpipe import cli, errors
+from hubpipe.config import checks, load, schema
+from hubpipe.retraining import outcome
+from hubpipe.training import signals
+
+_CONFIG = flags.DEFINE_string("config", None, "The YAML file that describes the module.", required=True)
+_RUN_KEY = flags.DEFINE_string("run_key", None, "What the job is for, such as a date; the same key is done once.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Do all but publish.")
+_FORCE = flags.DEFINE_bool("force", False, "Publish although a gate refuses; this is recorded.")
+_METRICS_FILE = flags.DEFINE_string("metrics_file", None, "File (.prom) for the textfile collector of Prometheus.")
+
+
+def main(overrides: Sequence[str]) -> cli.ExitCode:
+    """Runs the command.
+
+    Args:
+        overrides: key=value, over what the file says.
+    Returns:
+        How the job ended.
+    Raises:
+        HubpipeError: a config or data that cannot be used, or a job that cannot be done.
+    """
+    config = load.load(_CONFIG.value, overrides)
+    for warning in checks.warnings(config):
+        print(f"warning: {warning}", file=sys.stderr)
+    begun = time.time()
+    try:
+        report = _retrain(config)
+    except (errors.HubpipeError, OSError) as error:
+        report = outcome.Report(outcome.Outcome.FAILED, config.name, _RUN_KEY.value, (str(error),), started=begun)
+        _tell(report, cli.exit_code(error))
+        raise
+    code = outcome.EXIT_CODES[report.outcome]
+    _tell(report, code)
+    return code
+
+
+def _retrain(config: schema.Config) -> outcome.Report:
+    with signals.caught() as preempted:
+        # Only now TensorFlow: a mistake in the config answers at once.
+        importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
+        job = importlib.import_module("hubpipe.retraining.job")
+        progress_lib = importlib.import_module("hubpipe.training.progress")
+        progress = progress_lib.Progress(
+            max_steps=config.training.max_steps,
+            batch_size=config.inputs.batch_size,
+            every_steps=config.training.log_every_steps,
+        )
+        options = job.Options(run_key=_RUN_KEY.value, dry_run=_DRY_RUN.value, force=_FORCE.value)
+        return job.retrain(config, options, progress, is_preempted=preempted.is_set)
+
+
+def _tell(report: outcome.Report, exit_code: cli.ExitCode) -> None:
+    print(json.dumps({**report.to_json(), "exit_code": int(exit_code)}))
+    if _METRICS_FILE.value:
+        outcome.write_metrics(_METRICS_FILE.value, report, exit_code)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""The scheduled job: retrain, judge, publish, and tell a scheduler what came of it."""

@@ -1,0 +1,86 @@
+"""Candidate and current version on the same evaluation rows, for the quality gate."""
+
+import os
+
+import tensorflow as tf
+from pydantic import ValidationError
+
+from hubpipe import errors
+from hubpipe.compat import estimator as tf_estimator
+from hubpipe.config import schema
+from hubpipe.gates import quality
+from hubpipe.inputs import text
+from hubpipe.models import scoring
+from hubpipe.store import layout
+from hubpipe.store import store as store_lib
+
+
+def scores(version: store_lib.Version, config: schema.Config, data: text.TextData) -> quality.Scores:
+    """What a version makes of the evaluation data, with the head that it was published with.
+
+    Args:
+        version: the version.
+        config: of the job, for the batch size.
+        data: of the job.
+    Raises:
+        HubpipeError: why it cannot be evaluated.
+    """
+    labels_path = os.path.join(version.path, layout.LABELS)
+    if not os.path.exists(labels_path):
+        raise errors.StoreError(f"{version.path}: has no head; {layout.LABELS} is missing.")
+    with open(labels_path, encoding="utf-8", newline="\n") as file:
+        head_labels = file.read().splitlines()
+    try:
+        head = schema.Config.model_validate(version.manifest()["config"], strict=False).model_fn.head
+        found = scoring.score(
+            version.path,
+            head=head,
+            head_prefix=os.path.join(version.path, layout.HEAD),
+            head_labels=head_labels,
+            input_fn=text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size),
+            labels=data.labels,
+        )
+    except (KeyError, ValidationError, tf.errors.OpError, ValueError) as error:
+        raise errors.StoreError(f"{version.path}: cannot be evaluated: {error}") from error
+    labels, predicted = found.pop("labels"), found.pop("predicted")
+    return quality.Scores(found, labels, predicted)
+
+
+def policy(config: schema.Config) -> quality.Policy:
+    """The quality gate's policy, as the config has it."""
+    wanted = config.gates.quality
+    return quality.Policy(
+        metric=config.selection.metric,
+        higher_is_better=config.selection.higher_is_better,
+        min_improvement=wanted.min_improvement,
+        noise=wanted.noise,
+        confidence=wanted.confidence,
+        thresholds={name: quality.Bounds(**bounds.model_dump()) for name, bounds in wanted.thresholds.items()},
+        max_regression=dict(wanted.max_regression),
+        slices=[quality.SliceBounds(**bounds.model_dump()) for bounds in wanted.slices],
+        no_current=wanted.no_current,
+        current_not_evaluable=wanted.current_not_evaluable,
+        no_thresholds=wanted.no_thresholds,
+    )
+
+
+def slices(config: schema.Config, data: text.TextData) -> list[str] | None:
+    """The slice of each evaluation row, None if the config names no slice column.
+
+    Raises:
+        InputError: the data have no such column.
+    """
+    column = config.gates.quality.slice_column
+    if column is None:
+        return None
+    inputs = config.inputs
+    return text.read_slices(
+        inputs.eval.files,
+        column=column,
+        labels=data.labels,
+        format=inputs.format,
+        text=inputs.text,
+        label=inputs.label,
+        columns=inputs.columns,
+        bad_rows=inputs.bad_rows,
+    )

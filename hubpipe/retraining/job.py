@@ -1,0 +1,236 @@
+"""The stages of a scheduled job, in order."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+
+from hubpipe import errors
+from hubpipe.config import schema
+from hubpipe.files import atomic, paths, records
+from hubpipe.inputs import text
+from hubpipe.retraining import judging, lock, need, outcome, state
+from hubpipe.store import layout, manifest
+from hubpipe.store import store as store_lib
+from hubpipe.training import progress as progress_lib
+from hubpipe.training import run as run_lib
+
+_CACHE_FOLDER = "inputs"
+# Facts of a candidate that its version takes over; the others are the store's own.
+_OWN_FACTS = frozenset({*manifest.RESERVED, "parent"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the caller of a job asks for.
+
+    Attributes:
+        run_key: what the job is for; None for a key made of data and config.
+        dry_run: do all but publish.
+        force: publish although a gate refuses.
+    """
+
+    run_key: str | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+def retrain(
+    config: schema.Config,
+    options: Options,
+    progress: progress_lib.Progress,
+    *,
+    is_preempted: Callable[[], bool] = lambda: False,
+) -> outcome.Report:
+    """Trains a candidate, judges it, and publishes it if the gates let it pass.
+
+    Started again with the same run key, the job goes on where it was; when it is done, it tells what it did.
+
+    Args:
+        config: of the module.
+        options: of the job.
+        progress: shows how it goes.
+        is_preempted: True as soon as the job should save and return.
+    Raises:
+        HubpipeError: what keeps the job from being done.
+    """
+    store = store_lib.Store(config.store.dir, config.name)
+    begun = time.time()
+    try:
+        with lock.held(store.path):
+            report = _locked(config, options, progress, store, is_preempted)
+    except errors.BusyError as error:
+        report = outcome.Report(outcome.Outcome.SKIPPED, config.name, reasons=(str(error),))
+    return dataclasses.replace(
+        report, current=store.current_number(), started=begun, seconds=round(time.time() - begun, 3)
+    )
+
+
+def _locked(
+    config: schema.Config,
+    options: Options,
+    progress: progress_lib.Progress,
+    store: store_lib.Store,
+    is_preempted: Callable[[], bool],
+) -> outcome.Report:
+    cache_dir = os.path.join(config.model_dir, _CACHE_FOLDER)
+    data = run_lib.prepare(config, cache_dir)
+    facts = config.model_dump(mode="json")
+    current = store.current()
+    key = options.run_key or need.run_key(data.fingerprint, facts)
+    job = state.open_job(config.model_dir, key, current.number if current else None)
+    done = job.report()
+    if done is not None:
+        return dataclasses.replace(done, repeated=True)
+    report = outcome.Report(outcome.Outcome.SKIPPED, config.name, run_key=key, run_dir=job.path)
+    published = _published(store, key)
+    if published is not None:  # just before the process was killed
+        return _finish(job, config, _of_version(report, store, published))
+    reason = need.reason_to_skip(
+        _manifest(current),
+        data=data.fingerprint,
+        num_train=data.num_train,
+        config=facts,
+        min_new_rows=config.retrain.min_new_rows,
+    )
+    if reason:
+        return _finish(job, config, dataclasses.replace(report, reasons=(reason,)))
+    trained = _train(config, job, store, progress, cache_dir, is_preempted)
+    if trained.outcome == "preempted":
+        reasons = (f"saved at step {trained.step}; the same command goes on",)
+        return dataclasses.replace(report, outcome=outcome.Outcome.PREEMPTED, reasons=reasons, step=trained.step)
+    if trained.best is None:
+        reasons = (f"none of {trained.evaluated} checkpoints has a finite {config.selection.metric}",)
+        return _finish(
+            job, config, dataclasses.replace(report, outcome=outcome.Outcome.REJECTED, reasons=reasons)
+        )
+    candidate = store_lib.Store(job.candidates_dir, config.name).version(trained.best.versions[config.name])
+    progress.note(f"judging the candidate of step {trained.best.step}")
+    verdict = judging.judge(candidate, store.current(), config, data)
+    records.write(job.verdict_path, verdict.to_json())
+    report = dataclasses.replace(report, step=trained.best.step, metrics=verdict.metrics)
+    return _decide(config, options, job, store, candidate, verdict, report)
+
+
+def _train(
+    config: schema.Config,
+    job: state.Job,
+    store: store_lib.Store,
+    progress: progress_lib.Progress,
+    cache_dir: str,
+    is_preempted: Callable[[], bool],
+) -> run_lib.Result:
+    candidates = config.model_copy(
+        update={
+            "model_dir": os.path.join(job.path, "run"),
+            "store": schema.StoreSection(dir=job.candidates_dir),
+            "export": config.export.model_copy(update={"keep_latest": 1}),
+        }
+    )
+    deadline = config.retrain.deadline_secs
+    is_over = (lambda: False) if deadline is None else (lambda: time.time() > job.started + deadline)
+    with contextlib.ExitStack() as stack:
+        base = None
+        if config.retrain.warm_start and job.base is not None:
+            with contextlib.suppress(errors.StoreError):  # deleted since: then from nothing
+                base = stack.enter_context(store.lease(job.base)).path
+        return run_lib.run(
+            candidates,
+            progress,
+            is_preempted=is_preempted,
+            is_over=is_over,
+            cache_dir=cache_dir,
+            warm_start_from=base,
+        )
+
+
+def _decide(
+    config: schema.Config,
+    options: Options,
+    job: state.Job,
+    store: store_lib.Store,
+    candidate: store_lib.Version,
+    verdict: judging.Verdict,
+    report: outcome.Report,
+) -> outcome.Report:
+    refused = bool(verdict.problems) or not verdict.is_better
+    if refused and not options.force:
+        kind = outcome.Outcome.REJECTED if verdict.problems else outcome.Outcome.NO_IMPROVEMENT
+        reasons = tuple(verdict.problems or verdict.notes)
+        return _finish(job, config, dataclasses.replace(report, outcome=kind, reasons=reasons))
+    report = dataclasses.replace(report, reasons=(*verdict.problems, *verdict.notes), forced=refused)
+    if options.dry_run:
+        return dataclasses.replace(report, outcome=outcome.Outcome.WOULD_PUBLISH)
+    version = _publish(store, candidate, verdict, run_key=job.run_key, forced=refused)
+    report = _of_version(report, store, version)
+    store.collect(config.export.keep_latest, protected=[version.number], keep_runs=1)
+    return _finish(job, config, report)
+
+
+def _publish(
+    store: store_lib.Store,
+    candidate: store_lib.Version,
+    verdict: judging.Verdict,
+    *,
+    run_key: str,
+    forced: bool,
+) -> store_lib.Version:
+    facts = {key: value for key, value in candidate.manifest().items() if key not in _OWN_FACTS}
+    with store.new_version() as draft:
+        shutil.copytree(candidate.path, draft.path, copy_function=_link, dirs_exist_ok=True)
+        os.remove(os.path.join(draft.path, manifest.PATH))
+        records.write(os.path.join(draft.path, layout.VERDICT), verdict.to_json())
+        draft.describe(**facts)
+        draft.describe(parent=store.current_number(), run_key=run_key, forced=forced)
+    return draft.version
+
+
+def _link(source: str, target: str) -> None:
+    """Puts a file of the candidate into the version; files of neither ever change."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _of_version(
+    report: outcome.Report, store: store_lib.Store, version: store_lib.Version
+) -> outcome.Report:
+    """Makes a published version current, and tells of it."""
+    is_current = store.promote(version.number, why=f"retrained, run key {report.run_key}")
+    reasons = report.reasons if is_current else (*report.reasons, "the current version is pinned and stays")
+    facts = version.manifest()
+    return dataclasses.replace(
+        report,
+        outcome=outcome.Outcome.PUBLISHED,
+        version=version.number,
+        step=facts["step"],
+        metrics=report.metrics or facts["metrics"],
+        reasons=reasons,
+        forced=facts["forced"],
+    )
+
+
+def _published(store: store_lib.Store, run_key: str) -> store_lib.Version | None:
+    """The version that a job has published, None if it has none."""
+    for version in reversed(store.versions()):
+        if _manifest(version).get("run_key") == run_key:
+            return version
+    return None
+
+
+def _manifest(version: store_lib.Version | None) -> dict:
+    """The manifest of a version, empty if there is none or it is broken."""
+    try:
+        return version.manifest() if version else {}
+    except errors.HubpipeError:
+        return {}
+
+
+def _finish(job: state.Job, config: schema.Config, report: outcome.Report) -> outcome.Report:
+    job.finish(report)
+    state.remove_old(config.model_dir, config.retrain.keep_jobs)
+    return report

@@ -1,0 +1,104 @@
+"""All gates on a candidate, one verdict."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from hubpipe import errors
+from hubpipe.config import schema
+from hubpipe.gates import fine_tuning, hermetic, integrity, quality, result, signatures
+from hubpipe.inputs import text
+from hubpipe.retraining import evaluation
+from hubpipe.store import layout
+from hubpipe.store import store as store_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What the gates say of a candidate.
+
+    Attributes:
+        results: their answers, all of them.
+    """
+
+    results: Sequence[result.Result]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why it is refused, a line each; empty if it is not."""
+        return [f"{answer.gate}: {problem}" for answer in self.results for problem in answer.problems]
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it beats the current version, or there is none to beat."""
+        return all(answer.numbers.get("is_better", True) for answer in self.results)
+
+    @property
+    def notes(self) -> list[str]:
+        """What else the gates tell, a line each."""
+        return [f"{answer.gate}: {note}" for answer in self.results for note in answer.notes]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The candidate's metrics on the evaluation data."""
+        return next((answer.numbers["metrics"] for answer in self.results if "metrics" in answer.numbers), {})
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as JSON values."""
+        return {"passed": not self.problems, "gates": [dataclasses.asdict(answer) for answer in self.results]}
+
+
+def judge(
+    candidate: store_lib.Version,
+    current: store_lib.Version | None,
+    config: schema.Config,
+    data: text.TextData,
+) -> Verdict:
+    """Asks all gates, even if one refuses.
+
+    Args:
+        candidate: what may be published.
+        current: the version that consumers take now, None if there is none.
+        config: of the job.
+        data: of the job.
+    """
+    manifest = candidate.manifest()
+    twin_dir = os.path.join(candidate.path, layout.TWIN)
+    golden_path = os.path.join(candidate.path, layout.GOLDEN)
+    return Verdict(
+        [
+            integrity.check(candidate.path),
+            hermetic.check(candidate.path, oldest_reader=config.export.oldest_reader),
+            signatures.check(
+                candidate.path,
+                current.path if current else None,
+                allow_breaking=config.gates.allow_breaking,
+            ),
+            fine_tuning.check(
+                candidate.path,
+                twin_dir if os.path.isdir(twin_dir) else None,
+                golden_path=golden_path if os.path.exists(golden_path) else None,
+                regularizers=manifest.get("regularizers"),
+            ),
+            _quality(candidate, current, config, data),
+        ]
+    )
+
+
+def _quality(
+    candidate: store_lib.Version, current: store_lib.Version | None, config: schema.Config, data: text.TextData
+) -> result.Result:
+    try:
+        found = evaluation.scores(candidate, config, data)
+    except errors.HubpipeError as error:
+        return result.Result(quality.GATE, [str(error)])
+    not_evaluable, baseline = None, None
+    if current is not None:
+        try:
+            baseline = evaluation.scores(current, config, data)
+        except errors.HubpipeError as error:
+            not_evaluable = str(error)
+    policy = evaluation.policy(config)
+    slices = evaluation.slices(config, data) if policy.slices else None
+    return quality.check(policy, found, baseline, slices=slices, not_evaluable=not_evaluable)
