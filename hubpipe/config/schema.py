@@ -383,6 +383,64 @@ class StoreSection(Section):
     dir: Text = Field("modules", description="directory of the store; versions go to <dir>/<name>/<integer>")
 
 
+class Bounds(Section):
+    """What a metric must keep to."""
+
+    at_least: float | None = Field(None, description="the least that will do; null: no bound")
+    at_most: float | None = Field(None, description="the most that will do; null: no bound")
+
+
+class SliceBounds(Section):
+    """A minimum for each group of evaluation rows with the same value of the slice column."""
+
+    metric: Text = Field("accuracy", description="evaluation metric")
+    at_least: float = Field(description="the least that will do in every group")
+    min_rows: PositiveInt = Field(30, description="smaller groups are not judged")
+
+
+class QualityGate(Section):
+    """When a candidate is good enough; both it and the current version are evaluated on the evaluation data."""
+
+    thresholds: dict[Text, Bounds] = Field({}, description="metric: bounds of the candidate")
+    min_improvement: float = Field(
+        0.0, description="by how much it must beat the current version in selection.metric; below 0: may be worse"
+    )
+    noise: Literal["publish", "keep"] = Field(
+        "publish", description="an improvement whose bootstrap interval contains 0: publish, or keep the current"
+    )
+    confidence: float = Field(0.95, gt=0, lt=1, description="of the bootstrap interval")
+    max_regression: dict[Text, NonNegativeFloat] = Field(
+        {}, description="metric: by how much it may be worse than the current version"
+    )
+    slice_column: Text | None = Field(
+        None, description="column (csv, tsv) or key (jsonl) of the evaluation data that slices go by"
+    )
+    slices: tuple[SliceBounds, ...] = Field((), strict=False, description="minimums for every slice")
+    no_current: Policy = Field("publish", description="what to do if there is no current version")
+    current_not_evaluable: Policy = Field("reject", description="what to do if the current cannot be evaluated")
+    no_thresholds: Policy = Field("publish", description="what to do if no thresholds are given")
+
+
+class Gates(Section):
+    """What a candidate of hubpipe.retrain must pass."""
+
+    quality: QualityGate = Field(QualityGate(), description="metrics")
+    allow_breaking: bool = Field(False, description="signatures may change against the current version")
+
+
+class Retrain(Section):
+    """When hubpipe.retrain works, and from what it starts."""
+
+    min_new_rows: int = Field(
+        0, ge=0, description="training rows more than the current version had, below which a job is skipped"
+    )
+    warm_start: bool = Field(True, description="start from the current version's weights, if there is one")
+    deadline_secs: float | None = Field(
+        None, gt=0, description="seconds after its start at which a job stops training and judges what it has"
+    )
+    keep_jobs: PositiveInt = Field(3, description="directories of finished jobs that stay in model_dir")
+
+
 class Config(Section):
     """One run: data, model, training, and the module that comes of it."""
 
@@ -402,6 +460,8 @@ class Config(Section):
     selection: Selection = Field(Selection(), description="which checkpoint is the best")
     export: Export = Field(Export(), description="what becomes of it")
     store: StoreSection = Field(StoreSection(), description="where it goes")
+    gates: Gates = Field(Gates(), description="what a candidate of hubpipe.retrain must pass")
+    retrain: Retrain = Field(Retrain(), description="when hubpipe.retrain works")
 
     @field_validator("model_dir")
     @classmethod

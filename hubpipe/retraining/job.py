@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 import time
@@ -10,8 +9,7 @@ from collections.abc import Callable
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.files import atomic, paths, records
-from hubpipe.inputs import text
+from hubpipe.files import records
 from hubpipe.retraining import judging, lock, need, outcome, state
 from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib

@@ -31,6 +31,6 @@ def held(module_path: str) -> Iterator[None]:
             leases.remove_ended(directory)
             for lease in leases.all_of(directory):
                 who = lease.who or "somebody"
-                raise errors.BusyError(f"{module_path}: {who} is retraining it, see {os.path.basename(lease.path)}.")
+                raise errors.BusyError(f"{module_path}: {who} is retraining it ({os.path.basename(lease.path)}).")
             stack.enter_context(leases.taken(directory, _JOB))
         yield

@@ -94,8 +94,8 @@ def write_metrics(path: str, report: Report, exit_code: int) -> None:
         ("retrain_exit_code", "Exit code of the last job.", {}, exit_code),
     ]
     samples += [
-        ("retrain_outcome", "1 for how the last job ended.", {"outcome": other.value}, int(other is report.outcome))
-        for other in Outcome
+        ("retrain_outcome", "1 for how the last job ended.", {"outcome": kind.value}, int(kind is report.outcome))
+        for kind in Outcome
     ]
     samples += [
         ("retrain_metric", "Metrics of the last candidate.", {"metric": metric}, value)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, exporters, models
@@ -18,8 +19,8 @@ from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import dump, schema
 from hubpipe.exporters import select
 from hubpipe.inputs import text
-from hubpipe.models import heads, model_fn
-from hubpipe.store import store
+from hubpipe.models import heads, model_fn, warm_start
+from hubpipe.store import layout, store
 from hubpipe.training import judge as judge_lib
 from hubpipe.training import progress as progress_lib
 from hubpipe.training import run_dir
@@ -54,7 +55,13 @@ class Result:
 
 
 def run(
-    config: schema.Config, progress: progress_lib.Progress, *, is_preempted: Callable[[], bool] = lambda: False
+    config: schema.Config,
+    progress: progress_lib.Progress,
+    *,
+    is_preempted: Callable[[], bool] = lambda: False,
+    is_over: Callable[[], bool] = lambda: False,
+    cache_dir: str | None = None,
+    warm_start_from: str | None = None,
 ) -> Result:
     """Trains, evaluates each checkpoint, and publishes each that is the best so far.
 
@@ -64,14 +71,17 @@ def run(
         config: of the run.
         progress: shows how it goes.
         is_preempted: True as soon as the run should save a checkpoint and return.
+        is_over: True as soon as the run should stop training, and judge what it has.
+        cache_dir: where the data are prepared; None for a folder of the model_dir.
+        warm_start_from: a published module that the encoder starts from; None to start from nothing.
     Raises:
         HubpipeError: data or a model_dir that cannot be used, a loss that is not a number, or a full disk.
     """
     with run_dir.owned(config.model_dir):
-        data = prepare(config)
+        data = prepare(config, cache_dir)
         _tell_data(config, data, progress)
         run_dir.start(config.model_dir, config, data.fingerprint)
-        estimator = create_estimator(config, data)
+        estimator = create_estimator(config, data, warm_start_from)
         judge = _create_judge(config, data, estimator, progress, is_preempted)
         start = judge_lib.latest_step(estimator)
         if not judge.is_exhausted:
@@ -80,7 +90,7 @@ def run(
                 if start < config.training.max_steps and not is_preempted():
                     if start:
                         progress.note(f"{config.model_dir}: going on at step {start}")
-                    _train(config, data, estimator, judge, progress, start, is_preempted)
+                    _train(config, data, estimator, judge, progress, start, lambda: is_preempted() or is_over())
                 if not is_preempted():
                     judge.take_last()
         return _result(config, judge, start, judge_lib.latest_step(estimator), is_preempted())
@@ -93,13 +103,13 @@ def _train(
     judge: judge_lib.Judge,
     progress: progress_lib.Progress,
     start: int,
-    is_preempted: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> None:
     estimator.train(
         train_input_fn(config, data, start_step=start),
         max_steps=config.training.max_steps,
         hooks=[
-            judge_lib.StopHook(lambda: judge.should_stop or is_preempted()),
+            judge_lib.StopHook(lambda: judge.should_stop or should_stop()),
             progress,
             _create_saver_hook(estimator.config),
         ],
@@ -170,15 +180,18 @@ def _result(config: schema.Config, judge: judge_lib.Judge, start: int, step: int
     )
 
 
-def prepare(config: schema.Config) -> text.TextData:
-    """Reads the data of a run into its model_dir, or finds them there.
+def prepare(config: schema.Config, cache_dir: str | None = None) -> text.TextData:
+    """Reads the data of a run, or finds them where they were read before.
 
+    Args:
+        config: of the run.
+        cache_dir: where to; None for a folder of the model_dir.
     Raises:
         InputError: data that cannot be used.
     """
     inputs, vocabulary = config.inputs, config.model_fn.vocabulary
     return text.prepare(
-        cache_dir=os.path.join(config.model_dir, "inputs"),
+        cache_dir=cache_dir or os.path.join(config.model_dir, "inputs"),
         train_paths=inputs.train.files,
         train_sample=inputs.train.sample,
         eval_paths=inputs.eval.files,
@@ -216,12 +229,15 @@ def train_input_fn(
     )
 
 
-def create_estimator(config: schema.Config, data: text.TextData) -> tf_estimator.Estimator:
+def create_estimator(
+    config: schema.Config, data: text.TextData, warm_start_from: str | None = None
+) -> tf_estimator.Estimator:
     """The Estimator of a run; its model_fn registers the encoder for export by the config's name.
 
     Args:
         config: of the run.
         data: from prepare.
+        warm_start_from: a published module that the encoder starts from, if there is no checkpoint yet.
     Raises:
         ExportError: the module would not be readable by export.oldest_reader.
     """
@@ -248,7 +264,19 @@ def create_estimator(config: schema.Config, data: text.TextData) -> tf_estimator
             save_summary_steps=training.log_every_steps,
             log_step_count_steps=training.log_every_steps,
         ),
+        warm_start_from=_warm_start(data, spec, warm_start_from),
     )
+
+
+def _warm_start(
+    data: text.TextData, spec, module_dir: str | None
+) -> tf_estimator.WarmStartSettings | None:
+    if module_dir is None:
+        return None
+    settings, anew = warm_start.settings(spec, module_dir, vocabulary_path=data.vocabulary_path)
+    if anew:
+        logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
+    return settings
 
 
 @contextlib.contextmanager
@@ -281,6 +309,13 @@ def _create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.Checkpoin
     return hook
 
 
+def _regularizers(model: schema.Model) -> dict[str, dict[str, float]] | None:
+    """What the config asks of the regularization losses, dict variable -> l1, l2; None if it does not say."""
+    if type(model) not in models.REGULARIZERS:
+        return None
+    return {name: weights.model_dump() for name, weights in models.REGULARIZERS[type(model)](model).items()}
+
+
 def _golden_inputs(config: schema.Config, data: text.TextData) -> dict[str, np.ndarray]:
     """The first rows of the evaluation data."""
     with tf.Graph().as_default(), tf1.Session() as session:
@@ -309,12 +344,16 @@ def _create_judge(
         manifest={
             "config": config.model_dump(mode="json"),
             "seed": config.seed,
+            "regularizers": _regularizers(config.model_fn),
             "data": {
                 "fingerprint": data.fingerprint,
                 "rows": {"train": data.num_train, "eval": data.num_eval},
             },
         },
-        extra_files={run_dir.CONFIG_FILE: dump.dump(config).encode()},
+        extra_files={
+            run_dir.CONFIG_FILE: dump.dump(config).encode(),
+            os.path.basename(layout.LABELS): "".join(f"{label}\n" for label in data.labels).encode(),
+        },
     )
     early_stopping = config.training.early_stopping or schema.EarlyStopping()
     return judge_lib.Judge(
