@@ -56,7 +56,7 @@ def check(
     for side, facts in found.items():
         problems += [f"{side}: {problem}" for problem in _problems(facts, regularizers)]
         trained, moved = len(facts["trainable"]), len(facts["moved"])
-        losses = f"{len(facts['losses'])} losses, together {sum(facts['losses'].values()):.6g}"
+        losses = f"{len(facts['losses'])} losses, together {sum(facts['losses']):.6g}"
         notes.append(f"{side}: {trained} variables trained, {moved} moved by update ops, {losses}")
     if regularizers is None:
         notes.append("regularization losses: what was configured is not known")
@@ -148,7 +148,7 @@ def _loss_problems(facts: Mapping[str, Any], regularizers: Regularizers) -> Iter
     expected = sum(
         weights[kind] * norms[name][kind] for name, weights in regularizers.items() for kind in ("l1", "l2")
     )
-    total = sum(facts["losses"].values())
+    total = sum(facts["losses"])
     if abs(total - expected) > _LOSS_TOLERANCE * max(abs(expected), 1e-12):
         yield f"its regularization losses are {total:.6g}, the configured regularizers give {expected:.6g}"
 

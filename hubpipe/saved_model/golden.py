@@ -81,7 +81,7 @@ def save(path: str, inputs: Mapping[str, object], outputs: Mapping[str, object])
         outputs: alike.
     """
     arrays = {
-        f"{side}/{name}/{index}": _storable(component)
+        f"{side}/{name}/{index}": storable(component)
         for side, values in (("inputs", inputs), ("outputs", outputs))
         for name, value in values.items()
         for index, component in enumerate(components(value))
@@ -135,7 +135,7 @@ def _composed(arrays: list[np.ndarray], info: signature_lib.ParsedTensorInfo):
     return value
 
 
-def _storable(array: np.ndarray) -> np.ndarray:
+def storable(array: np.ndarray) -> np.ndarray:
     """What an archive holds without pickling: strings of fixed length, float32 for bfloat16."""
     if array.dtype == object or array.dtype.kind == "U":
         return np.vectorize(tf.compat.as_bytes, otypes=[object])(array).astype("S")

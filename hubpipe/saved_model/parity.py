@@ -1,13 +1,14 @@
 """The proof that a module and its twin are the same model: both are loaded from disk and compared.
 
-What must agree: the outputs of every signature on the same inputs; names and values of the variables, and which
-are trainable; the regularization losses; and of one training step on the same inputs the outputs, and the
-variables after its updates. Numbers agree if they differ by at most TOLERANCE, relative to the larger of 1 and the
-value.
+What must agree: the signatures, and the outputs of each when called and when served; names and values of the
+variables, and which are trainable; the regularization losses; the hyperparameters, their defaults and effects; and
+of one training step the outputs, and the variables after its updates. What is random in one must be so in the
+other. Numbers agree if they differ by at most TOLERANCE, relative to the number itself or, for smaller ones, to 1
+or the largest number of the array, whichever is less; integers, strings and values on disk must be the same.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from hubpipe.hub import signature as signature_lib
 from hubpipe.saved_model import golden, isolated, sides, twin
 
 TOLERANCE = 1e-6
+_DROPOUT = 0.5  # where dropout must show
+_TRIES = 64  # at most, until something random turns out to be so
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,41 +100,88 @@ class _Comparison:
     def __init__(self, module_spec: spec.ModuleSpec, twin_side: sides.TwinSide, golden_path: str | None):
         self._module = sides.ModuleSide(module_spec)
         self._twin = twin_side
-        tags = twin.inference_tags(module_spec.get_tags())
-        train_tags = twin.train_tags(module_spec.get_tags()) or tags
-        names = list(filter(twin_side.has, module_spec.get_signature_names(tags)))
-        self._inputs = {name: golden.make(module_spec.get_input_info_dict(name, tags)) for name in names}
+        tag_sets = module_spec.get_tags()
+        inference = twin.inference_tags(tag_sets)
+        self._variant = module_spec.variant(inference)
+        self._train_variant = module_spec.variant(twin.train_tags(tag_sets) or inference)
         # The scalars of the signature "hyperparameters" are arguments of the twin's __call__.
-        covered = {twin.HYPERPARAMETERS} if self._scalars else set()
-        self._trained = [name for name in names if name in module_spec.get_signature_names(train_tags)]
-        self._trained = [name for name in self._trained if name not in covered]
+        self._scalars = twin.hyperparameters(self._variant)
+        names = self._variant.signature_names
+        self._callable = [name for name in names if twin.attribute(name) and twin_side.has(name)]
+        self._inputs = {name: golden.make(self._variant.inputs(name)) for name in names}
         self._golden_outputs: sides.Outputs = {}
         if golden_path is not None:
-            given, self._golden_outputs = golden.load(golden_path, module_spec.get_input_info_dict(None, tags))
+            given, self._golden_outputs = golden.load(golden_path, self._variant.inputs(signature_lib.DEFAULT))
             for inputs in self._inputs.values():
                 inputs.update({key: value for key, value in given.items() if key in inputs})
         for inputs in self._inputs.values():
             inputs.update({key: value for key, value in self._scalars.items() if key in inputs})
 
-    @property
-    def _scalars(self) -> dict[str, float | int | bool]:
-        return self._twin.facts["hyperparameters"]
-
     def checks(self) -> list[Check]:
         """All checks, in the order of the module's docstring."""
-        found = [check for name in self._inputs for check in self._outputs(name)]
+        found = [self._signatures(), self._hyperparameters()]
+        found += [check for name in self._inputs for check in self._outputs(name)]
         found += [self._variables(), self._losses()]
-        return found + [check for name in self._trained for check in self._step(name)]
+        trained = [name for name in self._callable if name in self._train_variant.signature_names]
+        return found + [check for name in trained for check in self._training(name)]
+
+    def _signatures(self) -> Check:
+        names = self._variant.signature_names
+        problems = [
+            f"the twin has no callable {name!r}"
+            for name in names
+            if twin.attribute(name) and name not in self._callable
+        ]
+        served = {*names, twin.SERVING_DEFAULT} if signature_lib.DEFAULT in names else set(names)
+        if served != self._twin.serving:
+            problems.append(f"the twin serves {sorted(self._twin.serving)!r}, expected {sorted(served)!r}")
+        return Check("signatures", problem="; ".join(problems) or None, note=", ".join(names))
+
+    def _hyperparameters(self) -> Check:
+        expected = self._scalars
+        found = self._twin.defaults() if signature_lib.DEFAULT in self._callable else {}
+        if found != expected:
+            problem = f"they default to {expected!r} in the module, {found!r} in the twin"
+            return Check("hyperparameters", problem=problem)
+        note = ", ".join(f"{key}={value!r}" for key, value in expected.items())
+        return Check("hyperparameters", note=note or "none")
 
     def _outputs(self, name: str) -> list[Check]:
-        what, inputs = f"outputs of {name!r}", self._inputs[name]
-        outputs = self._module.outputs(name, inputs)
-        if not sides.is_same(outputs, self._module.outputs(name, inputs)):
-            return [Check(what, note="random in the module, not compared")]
-        found = [_compared(what, outputs, self._twin.outputs(name, inputs))]
+        inputs = self._inputs[name]
+        module = _Trial(lambda: self._module.outputs(name, inputs))
+        found = []
+        if name in self._callable:
+            trial = _Trial(lambda: self._twin.outputs(name, inputs))
+            found.append(_compared_trials(f"outputs of {name!r}", module, trial))
         if name == signature_lib.DEFAULT and self._golden_outputs:
-            found.append(_compared("golden outputs", self._golden_outputs, outputs))
+            asked = {
+                key: [golden.storable(component) for component in components]
+                for key, components in module.fixed.items()
+            }
+            expected = {key: value for key, value in self._golden_outputs.items() if key not in module.random}
+            found.append(_noted(_compared("golden outputs", expected, asked), module.notes))
+        if name in self._twin.serving:
+            found.append(self._serving(name, module))
         return found
+
+    def _serving(self, name: str, module: "_Trial") -> Check:
+        flat = {
+            served: [component]
+            for key, info in self._variant.outputs(name).items()
+            if key not in module.random
+            for (served, _), component in zip(
+                twin.serving_components(key, info), module.first[key], strict=True
+            )
+        }
+        random = {
+            served
+            for key, info in self._variant.outputs(name).items()
+            if key in module.random
+            for served, _ in twin.serving_components(key, info)
+        }
+        found = self._twin.served(name, self._inputs[name], self._variant.inputs(name))
+        fixed = {key: value for key, value in found.items() if key not in random}
+        return _noted(_compared(f"serving of {name!r}", flat, fixed), module.notes)
 
     def _variables(self) -> Check:
         module, other = self._module.variables(), self._twin.variables()
@@ -144,74 +194,160 @@ class _Comparison:
                 f"{sorted(self._twin.trainable)!r} of the twin"
             )
         both = sorted(set(module) & set(other))
-        differing = [name for name in both if not sides.is_equal(module[name], other[name])]
-        if differing:
-            problems.append(f"the values of {differing!r} differ")
+        values = ({name: [side[name]] for name in both} for side in (module, other))
+        compared = _compared("variables", *values, tolerance=0.0)
+        if compared.problem:
+            problems.append(compared.problem)
         note = f"{len(module)}, of which {len(self._module.trainable)} trainable"
-        return Check("variables", problem="; ".join(problems) or None, note=note)
+        return dataclasses.replace(compared, problem="; ".join(problems) or None, note=note)
 
     def _losses(self) -> Check:
-        other = self._twin.losses()
-        module = {name: value for name, value in self._module.losses().items() if name in other}
-        both = ({name: [np.array(value)] for name, value in losses.items()} for losses in (module, other))
-        note = f"{len(other)}, together {sum(other.values()):.6g}"
-        return dataclasses.replace(_compared("regularization losses", *both), note=note)
-
-    def _step(self, name: str) -> list[Check]:
-        """One training step; without dropout where the module's hyperparameters can switch it off."""
-        inputs = self._inputs[name]
-        scalars = self._scalars if name == signature_lib.DEFAULT else {}
-        quiet = {key: 0.0 if "dropout" in key else value for key, value in scalars.items()}
-        random = [self._is_random(side, name, {}) for side in (self._module, self._twin)]
-        found = []
-        if any(random):
-            told = "random in both" if all(random) else None
-            problem = None if told else f"random in training: module {random[0]}, twin {random[1]}"
-            found.append(Check(f"dropout of {name!r}", problem=problem, note=told or ""))
-        outputs, variables = self._module.step(name, inputs, quiet)
-        other_outputs, other_variables = self._twin.step(name, inputs, quiet)
-        if self._is_random(self._module, name, quiet):
-            return [*found, Check(f"training step of {name!r}", note="always random, not compared")]
-        before = self._module.variables()
-        moved = [key for key, value in before.items() if not sides.is_equal(value, variables[key])]
-        found.append(_compared(f"training outputs of {name!r}", outputs, other_outputs))
-        after = _compared(
-            f"variables after a step of {name!r}",
-            {key: [value] for key, value in variables.items()},
-            {key: [value] for key, value in other_variables.items()},
+        names = twin.losses_of_weights(self._train_variant)
+        module, other = self._module.losses(), self._twin.losses()
+        if len(module) != len(other):
+            problem = f"the module has {len(module)}, {names!r}; the twin has {len(other)}"
+            return Check("regularization losses", problem=problem)
+        labels = [f"{index}: {name}" for index, name in enumerate(names)]
+        both = (
+            {label: [np.array(value)] for label, value in zip(labels, values, strict=True)}
+            for values in (module, other)
         )
-        return [*found, dataclasses.replace(after, note=f"{len(moved)} moved by update ops")]
+        return _noted(_compared("regularization losses", *both), [f"{len(other)}, together {sum(other):.6g}"])
 
-    def _is_random(self, side: sides.ModuleSide | sides.TwinSide, name: str, scalars: sides.Scalars) -> bool:
-        first, second = (side.step(name, self._inputs[name], scalars)[0] for _ in range(2))
-        return not sides.is_same(first, second)
+    def _training(self, name: str) -> Iterator[Check]:
+        """One training step with the module's hyperparameters, and with others."""
+        yield self._step(f"training of {name!r}", name, {}, {})
+        scalars = self._scalars if name == signature_lib.DEFAULT else {}
+        dropouts = {key for key in scalars if "dropout" in key}
+        quiet = dict.fromkeys(dropouts, 0.0)
+        if quiet:
+            yield self._step(f"training of {name!r} without dropout", name, {**scalars, **quiet}, quiet)
+        if len(scalars) > len(dropouts):
+            others = {key: _another(value) for key, value in scalars.items()} | quiet
+            told = ", ".join(f"{key}={value!r}" for key, value in sorted(others.items()))
+            yield self._step(f"training of {name!r} with {told}", name, others, others)
+        if quiet:
+            noisy = {**scalars, **dict.fromkeys(dropouts, _DROPOUT)}
+            yield self._step(f"training of {name!r} with dropout of {_DROPOUT}", name, noisy, noisy)
+
+    def _step(self, what: str, name: str, scalars: sides.Scalars, twin_scalars: sides.Scalars) -> Check:
+        inputs = self._inputs[name]
+        module = _Trial(lambda: _labelled(*self._module.step(name, inputs, scalars)))
+        check = _compared_trials(
+            what, module, _Trial(lambda: _labelled(*self._twin.step(name, inputs, twin_scalars)))
+        )
+        before = _labelled({}, self._module.variables())
+        moved = [key for key, value in before.items() if not sides.is_equal(value[0], module.first[key][0])]
+        return _noted(check, [f"{len(moved)} variables moved by update ops", *module.notes])
 
 
-def _compared(name: str, expected: sides.Outputs, found: sides.Outputs) -> Check:
+class _Trial:
+    """Results of one side, which is asked again and again.
+
+    Attributes:
+        first: what it returned first.
+        random: keys of what differs from time to time.
+    """
+
+    def __init__(self, ask: Callable[[], sides.Outputs]):
+        self._ask = ask
+        self.first = ask()
+        self.random: set[str] = set()
+        self.look_for(self.first, tries=1)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know."""
+        return [f"random in both: {', '.join(sorted(self.random))}"] if self.random else []
+
+    @property
+    def fixed(self) -> sides.Outputs:
+        """What is not random."""
+        return {key: value for key, value in self.first.items() if key not in self.random}
+
+    def look_for(self, keys: Collection[str], tries: int) -> None:
+        """Asks again until some keys turn out to be random: a few elements may come out alike by chance."""
+        while tries and not self.random.issuperset(keys):
+            again = self._ask()
+            self.random.update(key for key in again if not sides.is_same({key: self.first[key]}, again))
+            tries -= 1
+
+
+def _labelled(outputs: sides.Outputs, variables: Mapping[str, np.ndarray]) -> sides.Outputs:
+    labelled = {f"output {key}": value for key, value in outputs.items()}
+    return labelled | {f"variable {key}": [value] for key, value in variables.items()}
+
+
+def _another(value: float | int | bool) -> float | int | bool:
+    """Another setting of a hyperparameter."""
+    if isinstance(value, bool):
+        return not value
+    return value / 2 + 0.25 if isinstance(value, float) else value + 1
+
+
+def _compared_trials(name: str, module: _Trial, other: _Trial) -> Check:
+    """Compares what is the same every time; what is random in one must be so in the other."""
+    module.look_for(other.random, _TRIES)
+    other.look_for(module.random, _TRIES)
+    check = _compared_fixed(name, module, other)
+    if check.problem and module.random == other.random:  # perhaps the first two results came out alike by chance
+        for trial in (module, other):
+            trial.look_for(trial.first, _TRIES)
+        check = _compared_fixed(name, module, other)
+    return check
+
+
+def _compared_fixed(name: str, module: _Trial, other: _Trial) -> Check:
+    if module.random != other.random:
+        problem = f"random are {sorted(module.random)!r} in the module, {sorted(other.random)!r} in the twin"
+        return Check(name, problem=problem)
+    return _noted(_compared(name, module.fixed, other.fixed), module.notes)
+
+
+def _noted(check: Check, notes: Iterable[str]) -> Check:
+    return dataclasses.replace(check, note="; ".join(notes))
+
+
+def _compared(
+    name: str, expected: sides.Outputs, found: sides.Outputs, *, tolerance: float = TOLERANCE
+) -> Check:
     if sorted(expected) != sorted(found):
         return Check(name, problem=f"the module has {sorted(expected)!r}, the twin {sorted(found)!r}")
     largest, problems = 0.0, []
     for key in sorted(expected):
         for left, right in zip(expected[key], found[key], strict=True):
-            if left.shape != right.shape:
+            if _kind(left) != _kind(right):
+                problems.append(f"{key!r} is {_kind(left)} in the module, {_kind(right)} in the twin")
+            elif left.shape != right.shape:
                 problems.append(f"{key!r} has shape {left.shape} in the module, {right.shape} in the twin")
-            elif left.dtype.kind in "OSUb" or right.dtype.kind in "OSUb":
+            elif _kind(left) == "string" or left.dtype.kind in "biu":
                 if not sides.is_equal(left, right):
-                    problems.append(f"{key!r} differs")
+                    problems.append(f"{key!r} differs in {_count(left, right)} of {left.size} elements")
             else:
                 difference = _difference(left, right)
                 largest = max(largest, difference)
-                if not difference <= TOLERANCE:
-                    problems.append(f"{key!r} differs by {difference:.3g}, accepted is {TOLERANCE}")
+                if not difference <= tolerance:
+                    problems.append(f"{key!r} differs by {difference:.3g}, accepted is {tolerance:g}")
     return Check(name, largest, "; ".join(problems) or None)
 
 
+def _kind(array: np.ndarray) -> str:
+    return "string" if array.dtype.kind in "OSU" else array.dtype.name
+
+
+def _count(left: np.ndarray, right: np.ndarray) -> int:
+    return sum(not sides.is_equal(a, b) for a, b in zip(left.ravel(), right.ravel(), strict=True))
+
+
 def _difference(left: np.ndarray, right: np.ndarray) -> float:
-    """The largest difference, relative to the larger of 1 and the value; infinite if only one is a number."""
+    """The largest difference, see the module's docstring; infinite if only one is a number."""
     wide = np.complex128 if left.dtype.kind == "c" else np.float64
     left, right = left.astype(wide), right.astype(wide)
     differs = ~((left == right) | (np.isnan(left) & np.isnan(right)))
     if not differs.any():
         return 0.0
-    left, right = left[differs], right[differs]
-    return float(np.nan_to_num(np.abs(left - right) / np.maximum(1.0, np.abs(left)), nan=np.inf).max())
+    sizes = np.abs(left)
+    unit = min(1.0, np.max(sizes, initial=0.0, where=np.isfinite(sizes)) or 1.0)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is no number
+        differences = np.abs(left - right)[differs] / np.maximum(unit, sizes[differs])
+    return float(np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max())

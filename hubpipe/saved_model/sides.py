@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-import os
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -10,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
-from hubpipe.files import records
 from hubpipe.hub import module as module_lib
 from hubpipe.hub import signature as signature_lib
 from hubpipe.hub import spec
-from hubpipe.saved_model import golden, twin, write
+from hubpipe.saved_model import golden, twin
 
 Outputs = dict[str, list[np.ndarray]]
 Scalars = Mapping[str, float | int | bool]
@@ -25,7 +24,7 @@ class Tuned(NamedTuple):
 
     Attributes:
         variables: dict name -> value afterwards.
-        without_gradient: names of the trainable variables that the loss does not depend on.
+        without_gradient: names of the trainable variables that the outputs send no gradient to.
     """
 
     variables: dict[str, np.ndarray]
@@ -72,8 +71,8 @@ class ModuleSide:
         self._training.reset()
         return self._training.values()
 
-    def losses(self) -> dict[str, float]:
-        """dict name -> value of the regularization losses."""
+    def losses(self) -> list[float]:
+        """The values of the regularization losses that depend on no input."""
         self._training.reset()
         return self._training.losses()
 
@@ -94,6 +93,15 @@ class ModuleSide:
         outputs = self._training.run(applied, {**inputs, **scalars})
         return outputs, self._training.values()
 
+    def call(self, name: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Applies a signature once in training without its update ops, from the values on disk.
+
+        Returns:
+            dict name -> value of the variables after it.
+        """
+        self._training.reset()
+        self._training.run(name, inputs, with_updates=False)
+        return self._training.values()
 
     def tune(self, inputs: Mapping[str, Any], *, steps: int, rate: float) -> Tuned:
         """Fine-tunes the signature "default" for some steps, from the values on disk.
@@ -128,9 +136,11 @@ class _Session:
             self._module = module_lib.Module(module_spec, trainable=trainable, tags=tags)
             self._variables = {_relative(variable.op.name): variable for variable in self._module.variables}
             self._initialize = [tf1.global_variables_initializer(), tf1.tables_initializer()]
-            names = module_spec.variant(tags).names(tf1.GraphKeys.REGULARIZATION_LOSSES)
+            variant = module_spec.variant(tags)
+            names = variant.names(tf1.GraphKeys.REGULARIZATION_LOSSES) if trainable else []
             losses = self._graph.get_collection(tf1.GraphKeys.REGULARIZATION_LOSSES)
-            self._losses = dict(zip(names, losses, strict=True)) if losses else {}
+            asked = set(twin.losses_of_weights(variant))
+            self._losses = [loss for name, loss in zip(names, losses, strict=True) if name in asked]
             trainables = self._graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)
             self.trainable = {_relative(variable.op.name) for variable in trainables}
         self._applications: dict[str, _Application] = {}
@@ -141,12 +151,13 @@ class _Session:
         """Gives the variables the values on disk."""
         self._session.run(self._initialize)
 
-    def run(self, name: str, inputs: Mapping[str, Any]) -> Outputs:
-        """Applies a signature, then runs the update ops of this application."""
+    def run(self, name: str, inputs: Mapping[str, Any], *, with_updates: bool = True) -> Outputs:
+        """Applies a signature, then runs the update ops of this application unless told not to."""
         application = self._application(name)
         feeds = {placeholder: inputs[key] for key, placeholder in application.placeholders.items()}
         values = self._session.run(application.outputs, feeds)
-        self._session.run(application.updates, feeds)
+        if with_updates:
+            self._session.run(application.updates, feeds)
         return {key: golden.components(value) for key, value in values.items()}
 
     def _application(self, name: str) -> "_Application":
@@ -164,9 +175,11 @@ class _Session:
         """See ModuleSide.tune; returns the names of the trainable variables without a gradient."""
         application = self._application(signature_lib.DEFAULT)
         with self._graph.as_default():
-            losses = [distance(application.outputs), *self._losses.values()]
             variables = {name: self._variables[name] for name in sorted(self.trainable)}
-            gradients = dict(zip(variables, tf.gradients(tf.add_n(losses), list(variables.values())), strict=True))
+            loss = distance(application.outputs)
+            reaching = dict(zip(variables, tf.gradients(loss, list(variables.values())), strict=True))
+            losses = tf.add_n([loss, *self._losses])
+            gradients = dict(zip(variables, tf.gradients(losses, list(variables.values())), strict=True))
             with tf.control_dependencies([gradient for gradient in gradients.values() if gradient is not None]):
                 train = [
                     tf1.assign_sub(variables[name], rate * tf.sign(tf.convert_to_tensor(gradient))).op
@@ -176,15 +189,15 @@ class _Session:
         feeds = {placeholder: inputs[key] for key, placeholder in application.placeholders.items()}
         for _ in range(steps):
             self._session.run((application.updates, train), feeds)
-        return [name for name, gradient in gradients.items() if gradient is None]
+        return [name for name, gradient in reaching.items() if gradient is None]
 
     def values(self) -> dict[str, np.ndarray]:
         """dict name -> value of the variables now."""
         return {name: np.asarray(value) for name, value in self._session.run(self._variables).items()}
 
-    def losses(self) -> dict[str, float]:
-        """dict name -> value of the regularization losses now."""
-        return {name: float(value) for name, value in self._session.run(self._losses).items()}
+    def losses(self) -> list[float]:
+        """See ModuleSide.losses."""
+        return [float(value) for value in self._session.run(self._losses)]
 
 
 class TwinSide:
@@ -192,17 +205,42 @@ class TwinSide:
 
     Attributes:
         trainable: names of the trainable variables.
-        facts: what TwinWriter says of it.
+        serving: names of the signatures for serving.
     """
 
     def __init__(self, twin_dir: str):
         self.loaded = tf.saved_model.load(twin_dir)
-        self.facts = records.read(os.path.join(twin_dir, write.FACTS_FILE))
+        self.serving = set(self.loaded.signatures)
         self.trainable = {_name(variable) for variable in self.loaded.trainable_variables}
 
     def has(self, name: str) -> bool:
         """Whether the twin has a callable for a signature."""
-        return name == signature_lib.DEFAULT or hasattr(self.loaded, name)
+        return callable(getattr(self.loaded, twin.attribute(name), None))
+
+    def defaults(self) -> dict[str, float | int | bool]:
+        """dict hyperparameter -> what calls use that do not give it."""
+        parameters = inspect.signature(self.loaded.__call__).parameters.values()
+        given = {parameter.name: parameter.default for parameter in parameters}
+        return {name: value for name, value in given.items() if name not in ("inputs", "training")}
+
+    def served(
+        self, name: str, inputs: Mapping[str, Any], infos: Mapping[str, signature_lib.ParsedTensorInfo]
+    ) -> Outputs:
+        """What a signature returns in serving; composite values are taken apart, see twin.serving_components.
+
+        Args:
+            name: the signature.
+            inputs: of the signature.
+            infos: of these inputs.
+        """
+        flat = {
+            served: component
+            for key, info in infos.items()
+            for (served, _), component in zip(
+                twin.serving_components(key, info), signature_lib.components(_tensor(inputs[key])), strict=True
+            )
+        }
+        return {key: [value.numpy()] for key, value in self.loaded.signatures[name](**flat).items()}
 
     def outputs(self, name: str, inputs: Mapping[str, Any]) -> Outputs:
         """See ModuleSide.outputs."""
@@ -212,10 +250,9 @@ class TwinSide:
         """See ModuleSide.variables."""
         return {_name(variable): variable.numpy() for variable in self.loaded.variables}
 
-    def losses(self) -> dict[str, float]:
+    def losses(self) -> list[float]:
         """See ModuleSide.losses."""
-        names, losses = self.facts["regularization_losses"], self.loaded.regularization_losses
-        return {name: float(loss()) for name, loss in zip(names, losses, strict=True)}
+        return [float(loss()) for loss in self.loaded.regularization_losses]
 
     def step(
         self, name: str, inputs: Mapping[str, Any], scalars: Scalars
@@ -267,7 +304,8 @@ def is_equal(left: np.ndarray, right: np.ndarray) -> bool:
     """Whether two arrays hold the same bytes, or the same strings."""
     left, right = np.asarray(left), np.asarray(right)
     if left.dtype.kind in "OSU" or right.dtype.kind in "OSU":
-        return left.shape == right.shape and left.astype("S").tolist() == right.astype("S").tolist()
+        first, second = (list(map(tf.compat.as_bytes, array.ravel().tolist())) for array in (left, right))
+        return left.shape == right.shape and first == second
     return left.shape == right.shape and left.tobytes() == right.tobytes()
 
 
@@ -283,15 +321,15 @@ def _around(loaded, rate: float) -> tf.keras.Model:
 
         def train_step(self, data):
             variables = loaded.trainable_variables
-            with tf.GradientTape() as tape:
-                penalties = [penalty() for penalty in loaded.regularization_losses]
-                loss = tf.add_n([distance(self(data[0], training=True)), *penalties])
-            for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
-                if gradient is None:
-                    self.without_gradient.add(_name(variable))
-                else:
+            with tf.GradientTape(persistent=True) as tape:
+                loss = distance(self(data[0], training=True))
+                total = tf.add_n([loss, *(penalty() for penalty in loaded.regularization_losses)])
+            reaching = zip(variables, tape.gradient(loss, variables), strict=True)
+            self.without_gradient |= {_name(variable) for variable, gradient in reaching if gradient is None}
+            for variable, gradient in zip(variables, tape.gradient(total, variables), strict=True):
+                if gradient is not None:
                     variable.assign_sub(rate * tf.sign(tf.convert_to_tensor(gradient)))
-            return {"loss": loss}
+            return {"loss": total}
 
     return Around()
 

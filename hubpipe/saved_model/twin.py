@@ -7,7 +7,8 @@
     signatures                                            those of the module, for serving; and "serving_default"
 
 `inputs` is the value of the only input, or a dict name -> value; a result is the tensor of the only output if it
-is called "default", else a dict. Without a train variant, training=True changes nothing.
+is called "default", else a dict. Without a train variant, training=True runs the one for inference, with its
+update ops.
 
 Source: "Exporting a SavedModel" and "Reusable SavedModels" of the TensorFlow Hub documentation.
 """
@@ -32,7 +33,17 @@ _TRAIN = "train"
 _V1_CONTROL_FLOW = ("Exit", "Merge")
 # Attributes of the twin that a signature cannot be called by.
 _RESERVED = frozenset(
-    {"variables", "trainable_variables", "regularization_losses", "signatures", "assets", "tables", "save_counter"}
+    {
+        "assets",
+        "fingerprint",
+        "graph_debug_info",
+        "regularization_losses",
+        "save_counter",
+        "signatures",
+        "tables",
+        "trainable_variables",
+        "variables",
+    }
 )
 
 
@@ -99,15 +110,20 @@ class _Builder:
         root.trainable_variables = [variable for variable in variables if variable.trainable]
         root.assets = list(self._state.assets.values())
         root.tables = list(self._state.tables)
-        losses = self._losses()
+        losses = losses_of_weights(self._train)
+        self.lost += [
+            f"regularization loss {name!r}: it depends on the inputs of a signature"
+            for name in sorted(set(self._train.names(tf1.GraphKeys.REGULARIZATION_LOSSES)) - set(losses))
+        ]
         root.regularization_losses = [self._loss(name) for name in losses]
         scalars = hyperparameters(self._inference)
         self._check_signatures()
         for name in self._inference.signature_names:
-            attribute = self._attribute(name)
-            if attribute is not None:
-                defaults = scalars if name == signature_lib.DEFAULT else {}
-                setattr(root, attribute, self._function(name, defaults))
+            defaults = scalars if name == signature_lib.DEFAULT else {}
+            if attribute(name) is not None:
+                setattr(root, attribute(name), self._function(name, defaults))
+            else:
+                self.lost.append(f"signature {name!r}: a twin has an attribute of that name; only serving has it")
         signatures = {name: self._serving_function(name) for name in self._inference.signature_names}
         if signature_lib.DEFAULT in signatures:
             signatures.setdefault(SERVING_DEFAULT, signatures[signature_lib.DEFAULT])
@@ -118,14 +134,6 @@ class _Builder:
         return Twin(root, signatures, self._state, scalars, losses, messages, self.lost)
 
     # Signatures.
-
-    def _attribute(self, name: str) -> str | None:
-        if name == signature_lib.DEFAULT:
-            return "__call__"
-        if name in _RESERVED or hasattr(tf.train.Checkpoint, name):
-            self.lost.append(f"signature {name!r}: a twin has an attribute of that name; only serving has it")
-            return None
-        return name
 
     def _check_signatures(self) -> None:
         inference, train = set(self._inference.signature_names), set(self._train.signature_names)
@@ -218,10 +226,7 @@ class _Builder:
         """The concrete function that serves a signature: dense tensors in, dict of dense tensors out."""
         definition = self._inference.signature_def(name)
         infos = self._inference.inputs(name)
-        flat = {
-            key: [(f"{key}{suffix}", spec) for suffix, spec in _components(info.type_spec)]
-            for key, info in infos.items()
-        }
+        flat = {key: serving_components(key, info) for key, info in infos.items()}
 
         def serve(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
             values = {
@@ -230,12 +235,10 @@ class _Builder:
             }
             outputs = self._apply(name, values, training=False)
             return {
-                f"{key}{suffix}": component
-                for key, value in outputs.items()
-                for (suffix, _), component in zip(
-                    _components(self._inference.outputs(name)[key].type_spec),
-                    signature_lib.components(value),
-                    strict=True,
+                served: component
+                for key, info in self._inference.outputs(name).items()
+                for (served, _), component in zip(
+                    serving_components(key, info), signature_lib.components(outputs[key]), strict=True
                 )
             }
 
@@ -245,19 +248,6 @@ class _Builder:
             for argument, spec in parts
         }
         return tf.function(serve, autograph=False).get_concrete_function(**specs)
-
-    # Losses.
-
-    def _losses(self) -> list[str]:
-        names = []
-        placeholders = {name for name, node in self._train.nodes.items() if node.op == "Placeholder"}
-        for name in self._train.names(tf1.GraphKeys.REGULARIZATION_LOSSES):
-            needed = graph_lib.ancestors(self._train.nodes, [name], graph_lib.Cut())
-            if placeholders.isdisjoint(needed):
-                names.append(name)
-            else:
-                self.lost.append(f"regularization loss {name!r}: it depends on the inputs of a signature")
-        return names
 
     def _loss(self, name: str):
         def loss() -> tf.Tensor:
@@ -283,6 +273,23 @@ def train_tags(tag_sets: Collection[frozenset[str]]) -> frozenset[str] | None:
     if frozenset({_TRAIN}) in with_train:
         return frozenset({_TRAIN})
     return with_train[0] if len(with_train) == 1 and len(tag_sets) > 1 else None
+
+
+def attribute(name: str) -> str | None:
+    """What a signature is called as an attribute of a twin; None if that is taken."""
+    if name == signature_lib.DEFAULT:
+        return "__call__"
+    return None if name in _RESERVED or hasattr(tf.train.Checkpoint, name) else name
+
+
+def losses_of_weights(variant: variant_lib.Variant) -> list[str]:
+    """Names of the regularization losses that depend on no input: those that a twin can have."""
+    placeholders = {name for name, node in variant.nodes.items() if node.op == "Placeholder"}
+    return [
+        name
+        for name in variant.names(tf1.GraphKeys.REGULARIZATION_LOSSES)
+        if placeholders.isdisjoint(graph_lib.ancestors(variant.nodes, [name], graph_lib.Cut()))
+    ]
 
 
 def hyperparameters(variant: variant_lib.Variant) -> dict[str, float | int | bool]:
@@ -340,19 +347,20 @@ def _named(type_spec: tf.TypeSpec, name: str) -> tf.TypeSpec:
     return type_spec
 
 
-def _components(type_spec: tf.TypeSpec) -> list[tuple[str, tf.TensorSpec]]:
-    """Pairs (end of the name, spec) of the dense tensors that a value is made of, named as hub.load names them."""
+def serving_components(key: str, info: signature_lib.ParsedTensorInfo) -> list[tuple[str, tf.TensorSpec]]:
+    """Pairs (name, spec) of the dense tensors that an input or output is served as; hub.load names them so."""
+    type_spec = info.type_spec
     if isinstance(type_spec, tf.SparseTensorSpec):
         rank = type_spec.shape.rank
         return [
-            ("_indices", tf.TensorSpec([None, rank], tf.int64)),
-            ("_values", tf.TensorSpec([None], type_spec.dtype)),
-            ("_dense_shape", tf.TensorSpec([rank], tf.int64)),
+            (f"{key}_indices", tf.TensorSpec([None, rank], tf.int64)),
+            (f"{key}_values", tf.TensorSpec([None], type_spec.dtype)),
+            (f"{key}_dense_shape", tf.TensorSpec([rank], tf.int64)),
         ]
     if isinstance(type_spec, tf.TensorSpec):
-        return [("", type_spec)]
+        return [(key, type_spec)]
     flat = tf.nest.flatten(type_spec, expand_composites=True)
-    return [(f"_component_{index}", spec) for index, spec in enumerate(flat)]
+    return [(f"{key}_component_{index}", spec) for index, spec in enumerate(flat)]
 
 
 def _converted(value, info: signature_lib.ParsedTensorInfo):
