@@ -1,6 +1,7 @@
 """Starts the encoder of a new run from the weights of a published module."""
 
 import os
+import re
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
@@ -60,7 +61,7 @@ def settings(
         return None, anew
     found = estimator.WarmStartSettings(
         ckpt_to_initialize_from=old.checkpoint_path,
-        vars_to_warm_start=[f"^{name}$" for name in names],
+        vars_to_warm_start=[re.escape(name) + "(:|/part_)" for name in names],
         var_name_to_vocab_info=vocabularies,
         var_name_to_prev_var_name=names,
     )

@@ -1,0 +1,61 @@
+"""Tests of hubpipe.retraining.state."""
+
+import json
+import os
+import time
+
+import pytest
+
+from hubpipe.retraining import outcome, state
+
+
+def done():
+    return outcome.Report(
+        outcome.Outcome.PUBLISHED, "m", run_key="k", reasons=("why",), version=2, metrics={"a": 0.5}
+    )
+
+
+def test_a_job_keeps_its_start_and_its_base(tmp_path):
+    first = state.open_job(str(tmp_path), "2026-11-20", 4)
+    again = state.open_job(str(tmp_path), "2026-11-20", 7)
+    assert again == first
+    assert first.base == 4
+    assert first.path == str(tmp_path / "2026-11-20")
+    assert abs(first.started - time.time()) < 3600
+
+
+def test_a_report_comes_back_as_it_was(tmp_path):
+    job = state.open_job(str(tmp_path), "k", None)
+    assert job.report() is None
+    job.finish(done())
+    assert state.open_job(str(tmp_path), "k", None).report() == done()
+
+
+def test_a_report_of_a_later_release_can_be_read(tmp_path):
+    job = state.open_job(str(tmp_path), "k", None)
+    job.finish(done())
+    path = os.path.join(job.path, "result.json")
+    with open(path) as file:
+        facts = json.load(file)
+    with open(path, "w") as file:
+        json.dump({**facts, "later": 1}, file)
+    assert job.report() == done()
+
+
+@pytest.mark.parametrize("key", ["../up", "a/b", "", ".hidden", "x" * 300, "größe"])
+def test_any_run_key_has_a_folder_of_its_own(tmp_path, key):
+    job = state.open_job(str(tmp_path), key, None)
+    assert os.path.dirname(job.path) == str(tmp_path)
+    assert job.run_key == key
+    assert state.open_job(str(tmp_path), key + "2", None).path != job.path
+
+
+def test_old_jobs_that_are_done_go(tmp_path, monkeypatch):
+    (tmp_path / "notes").mkdir()
+    for number in range(5):
+        monkeypatch.setattr(time, "time", lambda number=number: 1000.0 + number)
+        job = state.open_job(str(tmp_path), f"job-{number}", None)
+        if number != 1:
+            job.finish(done())
+    state.remove_old(str(tmp_path), 2)
+    assert sorted(os.listdir(tmp_path)) == ["job-1", "job-3", "job-4", "notes"]
