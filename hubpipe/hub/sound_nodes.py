@@ -110,7 +110,7 @@ def _size_problems(graph_def: graph_pb2.GraphDef, nodes: Nodes, sources: _Source
     sizes: dict[str, int] = {}  # function -> number of its nodes, functions expanded
     try:
         called = {
-            name: {callee for node in body.values() for callee in _callees(node, bodies)}
+            name: {callee for node in body.values() for callee in callees(node, bodies)}
             for name, body in bodies.items()
         }
         for name in graphlib.TopologicalSorter(called).static_order():
@@ -140,7 +140,7 @@ def _expanded(
         # What is not there yet is an argument of the function, or closes a loop.
         ends[name] = 1 + max([ends.get(source, 0) for source in sources[name]], default=0)
         if lengths:
-            for callee in _callees(nodes[name], lengths):
+            for callee in callees(nodes[name], lengths):
                 ends[name] += lengths[callee]
                 size += sizes[callee]
     return max(ends.values(), default=0), size
@@ -175,7 +175,7 @@ def _closes_a_loop(source: node_def_pb2.NodeDef, node: node_def_pb2.NodeDef) -> 
     return source.op.endswith("NextIteration") and node.op.endswith("Merge")
 
 
-def _callees(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> Iterator[str]:
+def callees(node: node_def_pb2.NodeDef, functions: Mapping[str, object]) -> Iterator[str]:
     """Names of the functions that a node calls, each as often as it does."""
     if node.op in functions:
         yield node.op
