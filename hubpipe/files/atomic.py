@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from hubpipe import errors
-from hubpipe.files import owner
+from hubpipe.files import faults, owner
 
 STAGING_PREFIX = ".staging-"
 
@@ -37,11 +37,13 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        faults.reach("file.synced")
         os.rename(staging, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.remove(staging)
         raise
+    faults.reach("file.renamed")
     _fsync(parent)
 
 
@@ -121,12 +123,14 @@ def rename_dir(staging: str | os.PathLike[str], path: str | os.PathLike[str]) ->
         ExportExistsError: the final name is taken.
         OSError: the rename failed, or the sync after it.
     """
+    faults.reach("dir.synced")
     try:
         os.rename(staging, path)
     except OSError as error:
         if error.errno in _RENAME_TARGET_TAKEN and os.path.lexists(path):
             raise _taken(path) from error
         raise
+    faults.reach("dir.renamed")
     _fsync(os.path.dirname(os.path.abspath(path)))
 
 

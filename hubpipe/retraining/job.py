@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.files import records
+from hubpipe.files import faults, records
 from hubpipe.retraining import judging, lock, need, outcome, state
 from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib
@@ -80,6 +80,7 @@ def _locked(
     current = store.current()
     key = options.run_key or need.run_key(data.fingerprint, facts)
     job = state.open_job(config.model_dir, key, current.number if current else None)
+    faults.reach("job.opened")
     done = job.report()
     if done is not None:
         return dataclasses.replace(done, repeated=True)
@@ -97,6 +98,7 @@ def _locked(
     if reason:
         return _finish(job, config, dataclasses.replace(report, reasons=(reason,)))
     trained = _train(config, job, store, progress, cache_dir, is_preempted)
+    faults.reach("job.trained")
     if trained.outcome == "preempted":
         reasons = (f"saved at step {trained.step}; the same command goes on",)
         return dataclasses.replace(report, outcome=outcome.Outcome.PREEMPTED, reasons=reasons, step=trained.step)
@@ -109,6 +111,7 @@ def _locked(
     progress.note(f"judging the candidate of step {trained.best.step}")
     verdict = judging.judge(candidate, store.current(), config, data)
     records.write(job.verdict_path, verdict.to_json())
+    faults.reach("job.judged")
     report = dataclasses.replace(report, step=trained.best.step, metrics=verdict.metrics)
     return _decide(config, options, job, store, candidate, verdict, report)
 
@@ -163,8 +166,11 @@ def _decide(
     if options.dry_run:
         return dataclasses.replace(report, outcome=outcome.Outcome.WOULD_PUBLISH)
     version = _publish(store, candidate, verdict, run_key=job.run_key, forced=refused)
+    faults.reach("job.published")
     report = _of_version(report, store, version)
+    faults.reach("job.promoted")
     store.collect(config.export.keep_latest, protected=[version.number], keep_runs=1)
+    faults.reach("job.collected")
     return _finish(job, config, report)
 
 
@@ -230,5 +236,6 @@ def _manifest(version: store_lib.Version | None) -> dict:
 
 def _finish(job: state.Job, config: schema.Config, report: outcome.Report) -> outcome.Report:
     job.finish(report)
+    faults.reach("job.finished")
     state.remove_old(config.model_dir, config.retrain.keep_jobs)
     return report
