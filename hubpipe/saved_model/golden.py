@@ -100,7 +100,7 @@ def load(
     Returns:
         The inputs, dict name -> value as `make` makes it; the outputs, dict name -> its dense arrays.
     Raises:
-        FormatError: the file is missing or broken, or lacks an input.
+        FormatError: the file is missing or broken, lacks an input, or has one that does not fit the signature.
     """
     found: dict[str, dict[str, list[np.ndarray]]] = {"inputs": {}, "outputs": {}}
     try:
@@ -108,12 +108,14 @@ def load(
             for key in sorted(archive.files):
                 side, _, name = key.rpartition("/")[0].partition("/")
                 found[side].setdefault(name, []).append(archive[key])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise errors.FormatError(f"{path}: not an archive of golden values: {error}") from error
     lacking = sorted(set(infos) - set(found["inputs"]))
     if lacking:
         raise errors.FormatError(f"{path}: lacks the inputs {lacking!r}; it has {sorted(found['inputs'])!r}.")
-    inputs = {name: _composed(found["inputs"][name], info) for name, info in infos.items()}
+    inputs = {
+        name: _composed(found["inputs"][name], info, f"{path}: the input {name!r}") for name, info in infos.items()
+    }
     return inputs, found["outputs"]
 
 
@@ -126,17 +128,31 @@ def components(value) -> list[np.ndarray]:
     return [np.asarray(value)]
 
 
-def _composed(arrays: list[np.ndarray], info: signature_lib.ParsedTensorInfo):
+def _composed(arrays: list[np.ndarray], info: signature_lib.ParsedTensorInfo, where: str):
+    expected = len(tf.nest.flatten(info.type_spec, expand_composites=True))
+    if len(arrays) != expected:
+        raise errors.FormatError(f"{where} has {len(arrays)} arrays, expected {expected}.")
     if info.is_sparse:
-        return tf1.SparseTensorValue(*arrays)
+        indices, values, dense_shape = arrays
+        return tf1.SparseTensorValue(indices, _typed(values, info, where), dense_shape)
     value, *splits = arrays
+    value = _typed(value, info, where)
+    if not splits and not info.get_shape().is_compatible_with(value.shape):
+        raise errors.FormatError(f"{where} has shape {value.shape}, expected {info.get_shape()}.")
     for split in reversed(splits):
         value = tf1.ragged.RaggedTensorValue(value, split)
     return value
 
 
+def _typed(array: np.ndarray, info: signature_lib.ParsedTensorInfo, where: str) -> np.ndarray:
+    is_string = array.dtype.kind in "SU"
+    if is_string != (info.dtype == tf.string):
+        raise errors.FormatError(f"{where} is {array.dtype}, expected {info.dtype.name}.")
+    return array if is_string else array.astype(info.dtype.as_numpy_dtype)
+
+
 def storable(array: np.ndarray) -> np.ndarray:
-    """What an archive holds without pickling: strings of fixed length, float32 for bfloat16."""
+    """What an archive holds without pickling: strings of fixed length (they lose NULs at the end), no bfloat16."""
     if array.dtype == object or array.dtype.kind == "U":
         return np.vectorize(tf.compat.as_bytes, otypes=[object])(array).astype("S")
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

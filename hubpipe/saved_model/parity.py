@@ -19,6 +19,7 @@ from hubpipe.hub import signature as signature_lib
 from hubpipe.saved_model import golden, isolated, sides, twin
 
 TOLERANCE = 1e-6
+GOLDEN = "golden outputs"  # name of the check that compares with an archive
 _DROPOUT = 0.5  # where dropout must show
 _TRIES = 64  # at most, until something random turns out to be so
 
@@ -159,12 +160,14 @@ class _Comparison:
                 for key, components in module.fixed.items()
             }
             expected = {key: value for key, value in self._golden_outputs.items() if key not in module.random}
-            found.append(_noted(_compared("golden outputs", expected, asked), module.notes))
-        if name in self._twin.serving:
-            found.append(self._serving(name, module))
-        return found
+            check = compared(GOLDEN, expected, asked, between=("the archive", "the module"))
+            found.append(_noted(check, module.notes))
+        served_as = [name]
+        if name == signature_lib.DEFAULT and twin.SERVING_DEFAULT not in self._inputs:
+            served_as.append(twin.SERVING_DEFAULT)
+        return found + [self._serving(name, key, module) for key in served_as if key in self._twin.serving]
 
-    def _serving(self, name: str, module: "_Trial") -> Check:
+    def _serving(self, name: str, served_as: str, module: "_Trial") -> Check:
         flat = {
             served: [component]
             for key, info in self._variant.outputs(name).items()
@@ -179,9 +182,9 @@ class _Comparison:
             if key in module.random
             for served, _ in twin.serving_components(key, info)
         }
-        found = self._twin.served(name, self._inputs[name], self._variant.inputs(name))
+        found = self._twin.served(served_as, self._inputs[name], self._variant.inputs(name))
         fixed = {key: value for key, value in found.items() if key not in random}
-        return _noted(_compared(f"serving of {name!r}", flat, fixed), module.notes)
+        return _noted(compared(f"serving of {served_as!r}", flat, fixed), module.notes)
 
     def _variables(self) -> Check:
         module, other = self._module.variables(), self._twin.variables()
@@ -195,11 +198,11 @@ class _Comparison:
             )
         both = sorted(set(module) & set(other))
         values = ({name: [side[name]] for name in both} for side in (module, other))
-        compared = _compared("variables", *values, tolerance=0.0)
-        if compared.problem:
-            problems.append(compared.problem)
+        check = compared("variables", *values, tolerance=0.0)
+        if check.problem:
+            problems.append(check.problem)
         note = f"{len(module)}, of which {len(self._module.trainable)} trainable"
-        return dataclasses.replace(compared, problem="; ".join(problems) or None, note=note)
+        return dataclasses.replace(check, problem="; ".join(problems) or None, note=note)
 
     def _losses(self) -> Check:
         names = twin.losses_of_weights(self._train_variant)
@@ -212,7 +215,7 @@ class _Comparison:
             {label: [np.array(value)] for label, value in zip(labels, values, strict=True)}
             for values in (module, other)
         )
-        return _noted(_compared("regularization losses", *both), [f"{len(other)}, together {sum(other):.6g}"])
+        return _noted(compared("regularization losses", *both), [f"{len(other)}, together {sum(other):.6g}"])
 
     def _training(self, name: str) -> Iterator[Check]:
         """One training step with the module's hyperparameters, and with others."""
@@ -301,25 +304,40 @@ def _compared_fixed(name: str, module: _Trial, other: _Trial) -> Check:
     if module.random != other.random:
         problem = f"random are {sorted(module.random)!r} in the module, {sorted(other.random)!r} in the twin"
         return Check(name, problem=problem)
-    return _noted(_compared(name, module.fixed, other.fixed), module.notes)
+    return _noted(compared(name, module.fixed, other.fixed), module.notes)
 
 
 def _noted(check: Check, notes: Iterable[str]) -> Check:
     return dataclasses.replace(check, note="; ".join(notes))
 
 
-def _compared(
-    name: str, expected: sides.Outputs, found: sides.Outputs, *, tolerance: float = TOLERANCE
+def compared(
+    name: str,
+    expected: sides.Outputs,
+    found: sides.Outputs,
+    *,
+    tolerance: float = TOLERANCE,
+    between: tuple[str, str] = ("the module", "the twin"),
 ) -> Check:
+    """Compares two results of a signature, as the module's docstring says.
+
+    Args:
+        name: what is compared.
+        expected: dict name -> dense arrays.
+        found: alike.
+        tolerance: largest difference of two numbers that is accepted.
+        between: whose results they are, for messages.
+    """
+    first, second = between
     if sorted(expected) != sorted(found):
-        return Check(name, problem=f"the module has {sorted(expected)!r}, the twin {sorted(found)!r}")
+        return Check(name, problem=f"{first} has {sorted(expected)!r}, {second} {sorted(found)!r}")
     largest, problems = 0.0, []
     for key in sorted(expected):
         for left, right in zip(expected[key], found[key], strict=True):
             if _kind(left) != _kind(right):
-                problems.append(f"{key!r} is {_kind(left)} in the module, {_kind(right)} in the twin")
+                problems.append(f"{key!r} is {_kind(left)} in {first}, {_kind(right)} in {second}")
             elif left.shape != right.shape:
-                problems.append(f"{key!r} has shape {left.shape} in the module, {right.shape} in the twin")
+                problems.append(f"{key!r} has shape {left.shape} in {first}, {right.shape} in {second}")
             elif _kind(left) == "string" or left.dtype.kind in "biu":
                 if not sides.is_equal(left, right):
                     problems.append(f"{key!r} differs in {_count(left, right)} of {left.size} elements")

@@ -229,8 +229,8 @@ class TwinSide:
         """What a signature returns in serving; composite values are taken apart, see twin.serving_components.
 
         Args:
-            name: the signature.
-            inputs: of the signature.
+            name: of the signature for serving.
+            inputs: of the signature of the module.
             infos: of these inputs.
         """
         flat = {
