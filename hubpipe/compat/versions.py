@@ -18,5 +18,10 @@ def check(tf: types.ModuleType) -> None:
         raise ImportError(f"hubpipe needs {supported}, found tensorflow {tf.__version__}")
 
 
+def of(tf: types.ModuleType) -> str:
+    """The version of a TensorFlow, e.g. "2.15.1"."""
+    return tf.__version__
+
+
 def _text(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"

@@ -22,3 +22,7 @@ def test_not_supported(version):
 
 def test_the_running_one_is_supported():
     versions.check(tf)
+
+
+def test_version_of_a_tensorflow():
+    assert versions.of(types.SimpleNamespace(__version__="2.15.1")) == "2.15.1"
