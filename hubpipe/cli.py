@@ -26,7 +26,7 @@ class ExitCode(enum.IntEnum):
 _USAGE_ERRORS = (errors.ConfigError, errors.InputError, errors.HandleError, errors.UsageError)
 
 
-def run(main: Callable[[Sequence[str]], ExitCode]) -> None:
+def run(main: Callable[[Sequence[str]], ExitCode], command_flags: flags.FlagValues) -> None:
     """Parses the command line, calls main with what is not a flag, and exits.
 
     The user's mistakes and a disk that fails print their message alone, with --traceback the rest; anything else
@@ -34,7 +34,12 @@ def run(main: Callable[[Sequence[str]], ExitCode]) -> None:
 
     Args:
         main: the command; takes the arguments that are not flags, returns how it ended.
+        command_flags: its flags; not those of the process, which commands that are imported together share.
     """
+    flags.FLAGS.append_flag_values(command_flags)
+    for name in command_flags:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], command_flags[name])
+    command_flags.mark_as_parsed()
 
     def guarded(argv: Sequence[str]) -> ExitCode:
         logging.set_verbosity(logging.WARNING)

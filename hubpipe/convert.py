@@ -15,11 +15,20 @@ from absl import flags
 
 from hubpipe import cli
 
-_MODULE_DIR = flags.DEFINE_string("module_dir", None, "The module: directory, archive or URL.", required=True)
-_OUT = flags.DEFINE_string("out", None, "Directory of the SavedModel; absent or empty.", required=True)
-_LOSSY = flags.DEFINE_bool("lossy", False, "Convert although the SavedModel lacks something of the module.")
-_GOLDEN = flags.DEFINE_string("golden", None, "Archive (.npz) of inputs to compare on, arrays inputs/<name>/0.")
-_JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.")
+FLAGS = flags.FlagValues()
+_MODULE_DIR = flags.DEFINE_string(
+    "module_dir", None, "The module: directory, archive or URL.", required=True, flag_values=FLAGS
+)
+_OUT = flags.DEFINE_string(
+    "out", None, "Directory of the SavedModel; absent or empty.", required=True, flag_values=FLAGS
+)
+_LOSSY = flags.DEFINE_bool(
+    "lossy", False, "Convert although the SavedModel lacks something of the module.", flag_values=FLAGS
+)
+_GOLDEN = flags.DEFINE_string(
+    "golden", None, "Archive (.npz) of inputs to compare on, arrays inputs/<name>/0.", flag_values=FLAGS
+)
+_JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.", flag_values=FLAGS)
 
 
 def main(arguments: Sequence[str]) -> cli.ExitCode:
@@ -48,4 +57,4 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, FLAGS)

@@ -21,11 +21,18 @@ from hubpipe.config import checks, load, schema
 from hubpipe.retraining import outcome
 from hubpipe.training import signals
 
-_CONFIG = flags.DEFINE_string("config", None, "The YAML file that describes the module.", required=True)
-_RUN_KEY = flags.DEFINE_string("run_key", None, "What the job is for, such as a date; the same key is done once.")
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Do all but publish.")
-_FORCE = flags.DEFINE_bool("force", False, "Publish although a gate refuses; this is recorded.")
-_METRICS_FILE = flags.DEFINE_string("metrics_file", None, "File (.prom) for the textfile collector of Prometheus.")
+FLAGS = flags.FlagValues()
+_CONFIG = flags.DEFINE_string(
+    "config", None, "The YAML file that describes the module.", required=True, flag_values=FLAGS
+)
+_RUN_KEY = flags.DEFINE_string(
+    "run_key", None, "What the job is for, such as a date; the same key is done once.", flag_values=FLAGS
+)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Do all but publish.", flag_values=FLAGS)
+_FORCE = flags.DEFINE_bool("force", False, "Publish although a gate refuses; this is recorded.", flag_values=FLAGS)
+_METRICS_FILE = flags.DEFINE_string(
+    "metrics_file", None, "File (.prom) for the textfile collector of Prometheus.", flag_values=FLAGS
+)
 
 
 def main(overrides: Sequence[str]) -> cli.ExitCode:
@@ -75,4 +82,4 @@ def _tell(report: outcome.Report, exit_code: cli.ExitCode) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, FLAGS)

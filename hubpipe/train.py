@@ -18,8 +18,11 @@ from hubpipe import cli
 from hubpipe.config import checks, load, schema
 from hubpipe.training import signals
 
-_CONFIG = flags.DEFINE_string("config", None, "The YAML file that describes the run.", required=True)
-_JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.")
+FLAGS = flags.FlagValues()
+_CONFIG = flags.DEFINE_string(
+    "config", None, "The YAML file that describes the run.", required=True, flag_values=FLAGS
+)
+_JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.", flag_values=FLAGS)
 
 
 def main(overrides: Sequence[str]) -> cli.ExitCode:
@@ -97,4 +100,4 @@ def _summary(result, config: schema.Config) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, FLAGS)

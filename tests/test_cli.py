@@ -5,10 +5,7 @@ import sys
 import pytest
 from absl import flags
 
-from hubpipe import cli, errors, train
-
-# Flags are the process's: importing a command defines its own, too.
-FLAGS = [f"--{train._CONFIG.name}=unused.yaml"]
+from hubpipe import cli, errors
 
 
 @pytest.fixture
@@ -16,9 +13,9 @@ def ended(monkeypatch, capsys):
     """A function (main, *arguments) -> (exit code, stdout, stderr) of a command."""
 
     def run(main, *arguments):
-        monkeypatch.setattr(sys, "argv", ["command", *FLAGS, *arguments])
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
         with pytest.raises(SystemExit) as end:
-            cli.run(main)
+            cli.run(main, flags.FlagValues())
         return (end.value.code, *capsys.readouterr())
 
     yield run
@@ -70,9 +67,9 @@ def test_traceback_shows_where(ended):
 
 
 def test_a_bug_shows_its_traceback(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["command", *FLAGS])
+    monkeypatch.setattr(sys, "argv", ["command"])
     with pytest.raises(ZeroDivisionError):
-        cli.run(lambda arguments: 1 // 0)
+        cli.run(lambda arguments: 1 // 0, flags.FlagValues())
 
 
 def test_an_interruption_can_be_run_again(ended):

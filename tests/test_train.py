@@ -9,7 +9,6 @@ import sys
 import time
 
 import pytest
-from absl import flags
 
 import hubpipe
 from hubpipe import cli, train
@@ -43,12 +42,12 @@ def run(config_path, capsys):
     """A function (*arguments) -> (exit code, stdout, stderr) of main in this process."""
 
     def call(*arguments):
-        overrides = flags.FLAGS(["train", "--config", config_path, *arguments])[1:]
+        overrides = train.FLAGS(["train", "--config", config_path, *arguments])[1:]
         return (train.main(overrides), *capsys.readouterr())
 
     yield call
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS["json"].value = False
+    train.FLAGS.unparse_flags()
+    train.FLAGS["json"].value = False
 
 
 def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
