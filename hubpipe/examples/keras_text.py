@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 class MeanOfWords(tf.keras.layers.Layer):
-    """float32 [batch, words, dim] and a mask -> the mean over the words that the mask keeps; 0 if there is none."""
+    """float32 [batch, words, dim] -> the mean over the words that the mask keeps; 0 if there is none."""
 
     def call(self, inputs, mask):
         kept = tf.cast(mask, tf.float32)[:, :, tf.newaxis]  # [batch, words, 1]

@@ -40,21 +40,40 @@ TF115 = Oracle(
     ("tensorflow==1.15.5", "tensorflow-hub==0.12.0", "protobuf<3.21", "setuptools<60"),
 )
 ORACLES = (HUB015, TF115)
+# Those that have hub.KerasLayer and no hub.Module, on the oldest and the newest TensorFlow.
+HUB016 = Oracle(
+    "hub-0.16.1",
+    "HUBPIPE_ORACLE_HUB016",
+    "3.11",
+    ("tensorflow==2.15.1", "tf-keras==2.15.1", "tensorflow-hub==0.16.1", "setuptools<81"),
+)
+HUB016_TF221 = Oracle(
+    "hub-0.16.1-tf-2.21",
+    "HUBPIPE_ORACLE_HUB016_TF221",
+    "3.11",
+    ("tensorflow==2.21.0", "tf-keras==2.21.0", "tensorflow-hub==0.16.1", "setuptools<81"),
+)
+KERAS_LAYER_ORACLES = (HUB016, HUB016_TF221)
 
 
-def run(oracle: Oracle, *command: str) -> None:
+def run(oracle: Oracle, *command: str, directory: str | None = None) -> str:
     """Runs a Python script with an oracle; skips the test if the oracle cannot be had.
 
     Args:
         oracle: which one.
         *command: path of the script, and its arguments.
+        directory: where it runs; None for the current directory.
+    Returns:
+        What it prints.
     Raises:
         AssertionError: the script failed; with what it printed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))}
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    done = subprocess.run([python(oracle), *command], env=environment, capture_output=True, text=True)
+    command = (python(oracle), *command)
+    done = subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True)
     assert done.returncode == 0, f"{oracle.name}: {done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def python(oracle: Oracle) -> str:
