@@ -35,15 +35,17 @@ def execute(python: str, script: str, *arguments: str) -> str:
     return done.stdout
 
 
-def oracle_argument() -> dict:
-    """Options of argparse for the interpreter with TensorFlow 2.15 and tensorflow_hub 0.15."""
-    path = os.environ.get("HUBPIPE_ORACLE_HUB015")
+def oracle_argument(
+    variable: str = "HUBPIPE_ORACLE_HUB015",
+    packages: str = "TensorFlow 2.15, tensorflow_hub 0.15 and hubpipe's dependencies",
+) -> dict:
+    """Options of argparse for an interpreter with some packages, by default that of an environment variable."""
+    path = os.environ.get(variable)
     return {
         "default": path,
         "required": path is None,
         "metavar": "PYTHON",
-        "help": "an interpreter with TensorFlow 2.15, tensorflow_hub 0.15 and hubpipe's dependencies; "
-        "by default that of the environment variable HUBPIPE_ORACLE_HUB015",
+        "help": f"an interpreter with {packages}; by default that of the environment variable {variable}",
     }
 
 
