@@ -10,7 +10,7 @@ from hubpipe.config import schema
 from hubpipe.gates import fine_tuning, hermetic, integrity, quality, result, signatures
 from hubpipe.inputs import text
 from hubpipe.retraining import evaluation
-from hubpipe.store import layout
+from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib
 
 
@@ -63,27 +63,30 @@ def judge(
         config: of the job.
         data: of the job.
     """
-    manifest = candidate.manifest()
-    twin_dir = os.path.join(candidate.path, layout.TWIN)
-    golden_path = os.path.join(candidate.path, layout.GOLDEN)
+    path, current_path = candidate.path, current.path if current else None
+    facts = candidate.manifest()
+    twin_dir, golden_path = _existing(path, layout.TWIN), _existing(path, layout.GOLDEN)
     return Verdict(
         [
-            integrity.check(candidate.path),
-            hermetic.check(candidate.path, oldest_reader=config.export.oldest_reader),
-            signatures.check(
-                candidate.path,
-                current.path if current else None,
-                allow_breaking=config.gates.allow_breaking,
+            integrity.check(
+                path,
+                twin_dir,
+                files=facts["files"],
+                not_listed=[manifest.PATH],
+                golden_path=golden_path,
+                written_with=facts["environment"]["tensorflow"],
             ),
-            fine_tuning.check(
-                candidate.path,
-                twin_dir if os.path.isdir(twin_dir) else None,
-                golden_path=golden_path if os.path.exists(golden_path) else None,
-                regularizers=manifest.get("regularizers"),
-            ),
+            hermetic.check(path, twin_dir, oldest_reader=config.export.oldest_reader),
+            signatures.check(path, current_path, allow_breaking=config.gates.allow_breaking),
+            fine_tuning.check(path, twin_dir, golden_path=golden_path, regularizers=facts.get("regularizers")),
             _quality(candidate, current, config, data),
         ]
     )
+
+
+def _existing(directory: str, name: str) -> str | None:
+    path = os.path.join(directory, name)
+    return path if os.path.exists(path) else None
 
 
 def _quality(

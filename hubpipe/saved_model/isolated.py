@@ -58,7 +58,7 @@ def call_in_process(function: str, **arguments: Any) -> Any:
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        reason = done.stderr.strip() or "it said nothing"
+        reason = done.stderr.strip().rpartition("\n")[2] or "it said nothing"
         raise errors.ExportError(f"{function}: its process ended with {done.returncode}: {reason}") from None
     if "error" in answer:
         raise getattr(errors, answer["error"])(answer["message"])
