@@ -1,0 +1,102 @@
+"""Publishes a module as the next version of a store, whole or not at all; without TensorFlow.
+
+    python -m hubpipe.publish --module_dir export/1700000000/encoder --store_dir modules --name docs-text
+
+Takes any TF1 Hub module. What a manifest of hubpipe in it says of its origin goes into the new version's.
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+
+from absl import flags
+
+from hubpipe import cli, errors
+from hubpipe.files import digest
+from hubpipe.reports import facts
+from hubpipe.store import manifest, store
+
+FLAGS = flags.FlagValues()
+_MODULE_DIR = flags.DEFINE_string(
+    "module_dir", None, "Directory of the module.", required=True, flag_values=FLAGS
+)
+_STORE_DIR = flags.DEFINE_string("store_dir", None, "The store.", required=True, flag_values=FLAGS)
+_NAME = flags.DEFINE_string("name", None, "Name of the module in the store.", required=True, flag_values=FLAGS)
+_CURRENT = flags.DEFINE_bool(
+    "current", True, "Make it current, unless the current version is pinned.", flag_values=FLAGS
+)
+_WHY = flags.DEFINE_string("why", "", "A reason, for the record.", flag_values=FLAGS)
+_JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.", flag_values=FLAGS)
+
+
+def main(arguments: Sequence[str]) -> cli.ExitCode:
+    """Runs the command.
+
+    Args:
+        arguments: none.
+    Raises:
+        UsageError: there are arguments.
+        HubpipeError: the module is broken, or the store is.
+    """
+    cli.refuse(arguments)
+    module_dir = _MODULE_DIR.value
+    if not os.path.isdir(module_dir):
+        raise errors.HandleError(f"{module_dir}: no such directory; --module_dir names a module.")
+    facts.read_module(module_dir)  # refuses what is no module, under the name that the user knows
+    versions = store.Store(_STORE_DIR.value, _NAME.value)
+    parent = versions.current_number()
+    with versions.new_version() as draft:
+        _copy(module_dir, draft.path)
+        # From here on of the copy: what was looked at is what is published.
+        draft.describe(**_origin(draft.path))
+        draft.describe(name=_NAME.value, parent=parent, why=_WHY.value)
+    number = draft.version.number
+    is_current = _CURRENT.value and versions.promote(number, why=_WHY.value)
+    if _JSON.value:
+        print(json.dumps({"version": number, "path": draft.version.path, "current": versions.current_number()}))
+    else:
+        print(f"published {draft.version.path}")
+        print(f"current   {_current(versions, number, is_current)}")
+    return cli.ExitCode.DONE
+
+
+def _copy(source: str, target: str) -> None:
+    """Copies a tree of files; neither times nor permissions, which may forbid to write."""
+    with os.scandir(source) as entries:
+        for entry in entries:
+            copy = os.path.join(target, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                os.mkdir(copy)
+                _copy(entry.path, copy)
+            elif entry.is_file(follow_symlinks=False):
+                shutil.copyfile(entry.path, copy)
+            else:
+                raise errors.FormatError(f"{entry.path}: neither a file nor a directory; only these are accepted.")
+
+
+def _origin(path: str) -> dict:
+    """Checks the module; returns what its manifest says of where it comes from, and takes the manifest away."""
+    contents = facts.read_module(path).manifest
+    if contents is None:
+        return {}
+    problems = digest.differences(path, contents["files"], exclude=[manifest.PATH])
+    if problems:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise errors.FormatError(f"{_MODULE_DIR.value}: is not what its manifest says: {problems[0]}{more}.")
+    os.remove(os.path.join(path, manifest.PATH))
+    return {key: value for key, value in contents.items() if key not in manifest.RESERVED}
+
+
+def _current(versions: store.Store, number: int, is_current: bool) -> str:
+    if is_current:
+        return str(number)
+    current = versions.current_number()
+    if not _CURRENT.value:
+        return f"{current}, as asked for"
+    return f"{current}, which is pinned; to move on: python -m hubpipe.rollback --to {number}"
+
+
+if __name__ == "__main__":
+    cli.run(main, FLAGS)
