@@ -172,7 +172,7 @@ class _Probe:
         if compared.problem:
             self.found.problems.append(f"golden predictions of the {name}: {compared.problem}{told}")
         else:
-            difference = f"{compared.difference:.1e}, accepted is {tolerance:g}{told}"
+            difference = f"{compared.difference:.2g}, accepted is {tolerance:g}{told}"
             self.found.confirmed.append(f"golden predictions of the {name} differ by {difference}")
 
     def _tolerance(self) -> tuple[float, str]:
@@ -189,7 +189,7 @@ class _Probe:
         self.found.problems.extend(problems)
         if not problems:
             largest = max((check.difference or 0.0 for check in compared), default=0.0)
-            told = f"differ by {largest:.1e} at most in {len(compared)} checks, accepted is {TOLERANCE:g}"
+            told = f"differ by {largest:.2g} at most in {len(compared)} checks, accepted is {TOLERANCE:g}"
             self.found.confirmed.append(f"module and twin {told}")
 
 
