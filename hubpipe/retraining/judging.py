@@ -1,16 +1,14 @@
 """All gates on a candidate, one verdict."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.gates import fine_tuning, hermetic, integrity, quality, result, signatures
+from hubpipe.gates import module, quality, result
 from hubpipe.inputs import text
 from hubpipe.retraining import evaluation
-from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib
 
 
@@ -63,30 +61,13 @@ def judge(
         config: of the job.
         data: of the job.
     """
-    path, current_path = candidate.path, current.path if current else None
-    facts = candidate.manifest()
-    twin_dir, golden_path = _existing(path, layout.TWIN), _existing(path, layout.GOLDEN)
-    return Verdict(
-        [
-            integrity.check(
-                path,
-                twin_dir,
-                files=facts["files"],
-                not_listed=[manifest.PATH],
-                golden_path=golden_path,
-                written_with=facts["environment"]["tensorflow"],
-            ),
-            hermetic.check(path, twin_dir, oldest_reader=config.export.oldest_reader),
-            signatures.check(path, current_path, allow_breaking=config.gates.allow_breaking),
-            fine_tuning.check(path, twin_dir, golden_path=golden_path, regularizers=facts.get("regularizers")),
-            _quality(candidate, current, config, data),
-        ]
+    of_files = module.check(
+        candidate.path,
+        against=current.path if current else None,
+        allow_breaking=config.gates.allow_breaking,
+        oldest_reader=config.export.oldest_reader,
     )
-
-
-def _existing(directory: str, name: str) -> str | None:
-    path = os.path.join(directory, name)
-    return path if os.path.exists(path) else None
+    return Verdict([*of_files, _quality(candidate, current, config, data)])
 
 
 def _quality(
