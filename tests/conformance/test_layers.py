@@ -15,7 +15,7 @@ ALLOWED = {
     "examples": set(),
     "training": {"compat", "config", "exporters", "files", "inputs", "models", "store"},
     "exporters": {"compat", "files", "hub", "saved_model", "store"},
-    "gates": {"compat", "files", "hub", "saved_model"},
+    "gates": {"compat", "files", "hub", "saved_model", "store"},
     "saved_model": {"compat", "files", "hub"},
     "hub": {"compat", "files"},
     "store": {"files"},
