@@ -66,7 +66,7 @@ model_fn: {kind: text, dropuot: {rate: 0.3}}
         "c.yaml:11: selection.metric: unknown metric 'acuracy' (did you mean 'accuracy'?). Metrics of "
         "classification: accuracy, top_k_accuracy, macro_f1, loss",
         "c.yaml:12: nmae: unknown key (did you mean 'name'?). Known keys: name, seed, model_dir, inputs, "
-        "model_fn, optimizer, training, selection, export, store",
+        "model_fn, optimizer, training, selection, export, store, gates, retrain",
         "c.yaml:13: export: tag 'tag:yaml.org,2002:python/name:os.system' is not accepted; only text, numbers, "
         "true, false, null, lists and mappings are",
         "command line: store.dir=3: expected text, got 3 (quote it: '3')",
@@ -134,7 +134,8 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-BASE = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+EXAMPLES = [yaml.safe_load((ROOT / "configs" / name).read_text("utf-8")) for name in ("text.yaml", "keras.yaml")]
+PATHS = [path for example in EXAMPLES for path in _paths(example)]
 
 
 @pytest.fixture(scope="module")
@@ -143,11 +144,12 @@ def path(tmp_path_factory):
 
 
 @hypothesis.given(
-    changes=st.lists(st.tuples(st.sampled_from(list(_paths(BASE))), VALUES | st.just("drop")), max_size=4)
+    example=st.sampled_from(EXAMPLES),
+    changes=st.lists(st.tuples(st.sampled_from(PATHS), VALUES | st.just("drop")), max_size=4),
 )
 @hypothesis.settings(max_examples=150, deadline=None)
-def test_any_change_ends_in_a_config_or_in_placed_problems(path, changes):
-    data = copy.deepcopy(BASE)
+def test_any_change_ends_in_a_config_or_in_placed_problems(path, example, changes):
+    data = copy.deepcopy(example)
     for keys, value in changes:
         section = data
         for key in keys[:-1]:

@@ -76,8 +76,8 @@ def _rate(**keys):
         (
             {"model_fn": {"kind": "keras", "build_fn": "mypkg.models.encoder"}},
             ("model_fn", "build_fn"),
-            "expected function that returns a functional or sequential model of Keras 2: 'package.module:function'; "
-            "got 'mypkg.models.encoder'",
+            "expected function that returns a functional or sequential model of Keras 2: "
+            "'package.module:function'; got 'mypkg.models.encoder'",
         ),
         (
             {"optimizer": {"kind": "adamw", "learning_rate": -1}},

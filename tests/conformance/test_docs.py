@@ -1,8 +1,8 @@
 """What the pages in docs/ tell users to type works, block after block, in the order of the page.
 
 A fenced block is run by the language that opens it: `python` and `sh` by this environment, `python keras3` if it
-has Keras 3, `python tensorflow_hub` by the environments with hub.KerasLayer; `json` and `yaml` are read. Errors have
-the line numbers of the page.
+has Keras 3, `python tensorflow_hub` by the environments with hub.KerasLayer; `json` and `yaml` are read. Errors
+have the line numbers of the page.
 """
 
 import importlib.metadata

@@ -171,6 +171,27 @@ def test_a_vocabulary_travels(keras, export):
     assert len(loaded.variables) == 1
 
 
+def test_a_vocabulary_file_travels(keras, tmp_path):
+    path = tmp_path / "vocabulary.txt"
+    path.write_text("cat\ndog\n")
+    texts = keras.Input([], dtype="string", name="text")
+    model = keras.Model(texts, keras.layers.StringLookup(vocabulary=str(path))(texts))
+    saved_model.export_keras(model, str(tmp_path / "exported"))
+    path.unlink()
+    (tmp_path / "exported").rename(tmp_path / "moved")
+    loaded = tf.saved_model.load(str(tmp_path / "moved"))
+    np.testing.assert_array_equal(loaded(tf.constant(["dog", "cow", "cat"])), [2, 0, 1])
+
+
+def test_another_file_system(keras):
+    model = _encoder(keras)
+    path = f"ram://{model.name}-{keras.__name__}"
+    saved_model.export_keras(model, path)
+    np.testing.assert_allclose(tf.saved_model.load(path)(X), model(X), rtol=1e-5, atol=1e-6)
+    with pytest.raises(errors.ExportExistsError):
+        saved_model.export_keras(model, path)
+
+
 def test_a_sequential_model_leaves_the_batch_open(keras, export):
     model = keras.Sequential([keras.layers.Dense(2)])
     model(X)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import random
 import threading
 
 import numpy as np
@@ -15,6 +16,7 @@ from hubpipe.config import load
 from hubpipe.store import store
 from hubpipe.training import evaluator, run
 from hubpipe.training import progress as progress_lib
+from tests import needs
 
 
 class Progress(progress_lib.Progress):
@@ -185,3 +187,27 @@ def test_versions_that_were_removed_are_not_reported(tiny):
         os.rename(version.path, version.path + "-moved")
     result, _ = start(tiny())
     assert (result.outcome, result.best, result.path) == ("already_trained", None, None)
+
+
+def test_the_seed_reaches_the_initializers_of_keras(tiny):
+    needs.keras_2()
+    encoder = "model_fn={kind: keras, build_fn: 'hubpipe.examples.keras_text:encoder', params: {units: 4}}"
+
+    def first_weights(seed, name):
+        model_dir = f"{tiny().model_dir}-{name}"
+        shorter = ("training.max_steps=1", "export.twin=false")
+        config = tiny(encoder, f"seed={seed}", f"model_dir={model_dir}", *shorter)
+        start(config)
+        return weights(config, 1)
+
+    one, same, other = first_weights(1, "one"), first_weights(1, "same"), first_weights(2, "other")
+    np.testing.assert_equal(one, same)
+    assert np.any(one["module/dense/kernel"] != other["module/dense/kernel"])
+
+
+def test_the_state_of_pythons_generator_stays(tiny):
+    config = tiny()
+    data = run.prepare(config)
+    before = random.getstate()
+    run.create_estimator(config, data)
+    assert random.getstate() == before
