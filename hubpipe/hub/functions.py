@@ -1,7 +1,7 @@
 """The functions in a graph's library: their nodes, and names that no other graph's functions have."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
 
@@ -15,6 +15,11 @@ def all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[str, node_def_pb2
     yield from (("", node) for node in graph_def.node)
     for function in sorted(graph_def.library.function, key=lambda function: function.signature.name):
         yield from ((function.signature.name, node) for node in function.node_def)
+
+
+def called(node: node_def_pb2.NodeDef) -> set[str]:
+    """Names of the functions that a node may call, its op among them."""
+    return {node.op, *(function.name for value in node.attr.values() for function in _named(value))}
 
 
 def own_names(library: function_pb2.FunctionDefLibrary) -> dict[str, str]:
@@ -54,8 +59,11 @@ def rename(graph_def: graph_pb2.GraphDef, names: Mapping[str, str]) -> None:
 
 def _rename_in(attributes: Mapping[str, attr_value_pb2.AttrValue], names: Mapping[str, str]) -> None:
     for value in attributes.values():
-        kind = value.WhichOneof("value")
-        called = (value.func,) if kind == "func" else value.list.func if kind == "list" else ()
-        for function in called:
+        for function in _named(value):
             function.name = names.get(function.name, function.name)
             _rename_in(function.attr, names)
+
+
+def _named(value: attr_value_pb2.AttrValue) -> Iterable[attr_value_pb2.NameAttrList]:
+    kind = value.WhichOneof("value")
+    return (value.func,) if kind == "func" else value.list.func if kind == "list" else ()

@@ -12,7 +12,12 @@ from hubpipe.config import schema
 
 Regularizer = Callable[[tf.Tensor], tf.Tensor]
 
-ACTIVATIONS = {"relu": tf.nn.relu, "tanh": tf.nn.tanh, "gelu": tf.nn.gelu, "swish": tf.nn.swish}
+ACTIVATIONS = {
+    "relu": tf.nn.relu,
+    "tanh": tf.nn.tanh,
+    "gelu": tf.nn.gelu,
+    "swish": lambda inputs: inputs * tf.sigmoid(inputs),  # tf.nn.swish has a gradient that stays in its process
+}
 
 
 def regularizer(weights: schema.Regularizer) -> Regularizer | None:

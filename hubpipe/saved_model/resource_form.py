@@ -1,22 +1,18 @@
 """A graph of TensorFlow 1 as the functions of TensorFlow 2 can hold it.
 
-Variables and tables that were reference tensors become resources, and the functions of the library get names that
-no other graph uses for another function. Graphs that hold resources already keep all other bytes.
+Variables and tables that were reference tensors become resources, and gradients are those of the ops: functions
+that give others do not travel with a graph, or not to TensorFlow 2.
 """
-
-import hashlib
-from collections.abc import Iterator
 
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hubpipe import errors
 from hubpipe.compat import ops as compat_ops
-from hubpipe.hub import format
+from hubpipe.hub import format, functions
 from hubpipe.hub import graph as graph_lib
 
 _VARIABLES = ("Variable", "VariableV2")
-_DIGEST_DIGITS = 16
 # Op on a reference -> op on a resource that does the same and has no output.
 _UPDATES = {
     "Assign": "AssignVariableOp",
@@ -30,6 +26,8 @@ _UPDATES = {
     "ScatterSub": "ResourceScatterSub",
     "ScatterUpdate": "ResourceScatterUpdate",
 }
+# Attribute of a node that names its gradient function in the process that made it.
+_GRADIENT = "_gradient_op_type"
 _TABLES = frozenset(
     {
         "HashTable",
@@ -58,12 +56,33 @@ def convert(meta_graph: meta_graph_pb2.MetaGraphDef) -> meta_graph_pb2.MetaGraph
         if node.op in _TABLES:
             node.op += "V2"
     _References(result.graph_def).replace()
+    for _, node in functions.all_nodes(result.graph_def):
+        node.attr.pop(_GRADIENT, None)
+    library = result.graph_def.library
+    for function in library.function:
+        function.attr.pop("_noinline", None)  # the gradient of a call that stays a call needs TensorFlow 1
+    if library.gradient:
+        library.ClearField("gradient")
     for collection in format.VARIABLE_COLLECTIONS:
         if collection in result.collection_def:
             values = result.collection_def[collection].bytes_list.value
             values[:] = [_as_resource(value) for value in values]
-    _rename_functions(result.graph_def)
     return result
+
+
+def own_gradients(graph_def: graph_pb2.GraphDef) -> set[str]:
+    """Names of the nodes with gradients that are not those of their ops, such as that of tf.custom_gradient."""
+    owners = {gradient.function_name for gradient in graph_def.library.gradient}
+    while True:
+        found = [
+            (function, node.name)
+            for function, node in functions.all_nodes(graph_def)
+            if _GRADIENT in node.attr or not owners.isdisjoint(functions.called(node))
+        ]
+        callers = {function for function, _ in found if function}
+        if callers <= owners:
+            return {name for function, name in found if not function}
+        owners |= callers
 
 
 def _as_resource(serialized: bytes) -> bytes:
@@ -174,34 +193,3 @@ def _takes_reference(op: str, index: int) -> bool:
         return False
     # A list stands last or takes no references, so that positions up to the first list agree.
     return definition.input_arg[min(index, len(definition.input_arg) - 1)].is_ref
-
-
-def _rename_functions(graph_def: graph_pb2.GraphDef) -> None:
-    """Puts a digest of the library behind the names of its functions: a process knows one function of a name."""
-    library = graph_def.library
-    if not library.function:
-        return
-    digest = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:_DIGEST_DIGITS]
-    names = {function.signature.name: f"{function.signature.name}_{digest}" for function in library.function}
-    for function in library.function:
-        function.signature.name = names[function.signature.name]
-        _rename_attributes(function.attr, names)
-    for gradient in library.gradient:
-        gradient.function_name = names.get(gradient.function_name, gradient.function_name)
-        gradient.gradient_func = names.get(gradient.gradient_func, gradient.gradient_func)
-    for node in _all_nodes(graph_def):
-        node.op = names.get(node.op, node.op)
-        _rename_attributes(node.attr, names)
-
-
-def _all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
-    yield from graph_def.node
-    for function in graph_def.library.function:
-        yield from function.node_def
-
-
-def _rename_attributes(attributes, names: dict[str, str]) -> None:
-    for value in attributes.values():
-        for function in [value.func, *value.list.func] if value.WhichOneof("value") in ("func", "list") else ():
-            if function.name in names:
-                function.name = names[function.name]

@@ -101,6 +101,8 @@ class _Builder:
         ]
         self._inference = _resource_variant(module_spec.variant(inference))
         self._train = _resource_variant(module_spec.variant(train)) if train is not None else self._inference
+        given = module_spec.variant(inference if train is None else train)
+        self._own_gradients = resource_form.own_gradients(given.meta_graph.graph_def)
         self._state = state.State([self._inference] if train is None else [self._inference, self._train])
 
     def build(self) -> Twin:
@@ -141,11 +143,18 @@ class _Builder:
             variant = self._train if name in inference else self._inference
             self.lost.append(f"signature {name!r} in both modes: the {variant.describe()} lacks it")
         for name in sorted(inference & train):
-            loops = self._undifferentiable(name)
+            trained = self._trained(name)
+            loops = sorted(node for node in trained if self._train.nodes[node].op in _V1_CONTROL_FLOW)
             if loops:
                 self.lost.append(
                     f"gradients of signature {name!r}: a SavedModel of TensorFlow 2 has none of control flow of "
                     f"TensorFlow 1, such as that of node {loops[0]!r}; it cannot be fine-tuned"
+                )
+            others = sorted(trained & self._own_gradients)
+            if others:
+                self.lost.append(
+                    f"gradients of signature {name!r}: node {others[0]!r} has a gradient function of its own, "
+                    "which cannot be kept; the twin has the gradient of the ops"
                 )
             if _types(self._train, name) != _types(self._inference, name):
                 raise errors.ModuleSpecError(
@@ -153,18 +162,14 @@ class _Builder:
                     f"the {self._inference.describe()}; a twin has one function for both."
                 )
 
-    def _undifferentiable(self, name: str) -> list[str]:
-        """The ends of v1 conds and loops that lie between the trainable variables and a signature's outputs."""
+    def _trained(self, name: str) -> set[str]:
+        """The nodes that lie between the trainable variables and a signature's outputs."""
         nodes, variables = self._train.nodes, self._state.variables
-        ends = {node for node, definition in nodes.items() if definition.op in _V1_CONTROL_FLOW}
         trainable = [name for name, variable in variables.items() if variable.trainable and name in nodes]
-        if not ends or not trainable:
-            return []
         infos = self._train.signature_def(name).outputs.values()
         targets = {tensor for info in infos for tensor in signature_lib.component_names(info)}
         cut = graph_lib.Cut(tensors=frozenset(tensor for _, tensor in self._train.feeds(name)))
-        needed = graph_lib.ancestors(nodes, targets, cut)
-        return sorted(ends & needed & graph_lib.descendants(nodes, trainable, cut))
+        return graph_lib.ancestors(nodes, targets, cut) & graph_lib.descendants(nodes, trainable, cut)
 
     def _variant(self, name: str, training: bool) -> variant_lib.Variant:
         has_it = training and name in self._train.meta_graph.signature_def
