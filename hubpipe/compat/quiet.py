@@ -7,8 +7,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# Information and warnings of the C++ log, written before TF_CPP_MIN_LOG_LEVEL is looked at.
-_CHATTER = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:\d\d:|[IW]0000 ")
+# Information and warnings of the C++ log, written before TF_CPP_MIN_LOG_LEVEL is looked at, and what TensorFlow
+# 2.17 to 2.19 call an error on machines without a GPU.
+_CHATTER = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:\d\d:|[IW]0000 |"
+    rb"E0000 .*\] Unable to register cu\w+ factory: "
+)
 
 
 def import_tensorflow() -> None:

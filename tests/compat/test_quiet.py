@@ -13,6 +13,7 @@ def test_chatter_is_dropped_and_the_rest_shown(capfd):
     with quiet._filtered_stderr():
         os.write(2, b"I0000 00:00:1795232328.2 21090 cudart_stub.cc:31] Could not find cuda drivers\n")
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+        os.write(2, b"E0000 00:00:1795232328.2 1 cuda_dnn.cc:83] Unable to register cuDNN factory: Attempting\n")
         os.write(2, b"E0000 00:00:1795232328.2 1 real.cc:31] an error\n")
         os.write(2, b"Traceback: mine\n")
     os.write(2, b"I0000 00:00:1795232328.2 21090 later.cc:31] not held back\n")

@@ -68,12 +68,16 @@ def run(oracle: Oracle, *command: str, directory: str | None = None) -> str:
     Raises:
         AssertionError: the script failed; with what it printed.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))}
-    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     command = (python(oracle), *command)
-    done = subprocess.run(command, env=environment, cwd=directory, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment(), cwd=directory, capture_output=True, text=True)
     assert done.returncode == 0, f"{oracle.name}: {done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of an oracle: those of this process, but for what concerns its own TensorFlow."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))}
+    return kept | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def python(oracle: Oracle) -> str:
@@ -84,19 +88,19 @@ def python(oracle: Oracle) -> str:
             pytest.skip(f"{oracle.variable}={given} does not exist")
         return given
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "hubpipe-oracles"
-    environment = cache / oracle.name
-    if not environment.exists():
-        _make(oracle, environment)
-    return str(environment / "bin" / "python")
+    directory = cache / oracle.name
+    if not directory.exists():
+        _make(oracle, directory)
+    return str(directory / "bin" / "python")
 
 
-def _make(oracle: Oracle, environment: pathlib.Path) -> None:
+def _make(oracle: Oracle, directory: pathlib.Path) -> None:
     """Makes an oracle's virtual environment; it gets its name when it is complete."""
     base = _base_python(oracle.python)
     if base is None:
         pytest.skip(f"no python{oracle.python} to make {oracle.name} with; set {oracle.variable}")
-    environment.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".staging-", dir=environment.parent) as staging:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".staging-", dir=directory.parent) as staging:
         made = pathlib.Path(staging) / "environment"
         for command in (
             [base, "-m", "venv", str(made)],
@@ -105,8 +109,8 @@ def _make(oracle: Oracle, environment: pathlib.Path) -> None:
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 pytest.skip(f"cannot make {oracle.name} ({oracle.variable} is not set): {done.stderr[-500:]}")
-        if not environment.exists():  # another run was faster
-            made.rename(environment)
+        if not directory.exists():  # another run was faster
+            made.rename(directory)
 
 
 def _base_python(version: str) -> str | None:

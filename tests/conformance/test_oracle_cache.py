@@ -72,10 +72,10 @@ class Resolver:
     """A process that resolves handles with one of the libraries."""
 
     def __init__(self, library):
-        python = sys.executable if library == "hubpipe" else oracles.python(oracles.HUB015)
+        is_ours = library == "hubpipe"
         self.process = subprocess.Popen(
-            [python, "-c", _PROGRAMS[library]],
-            env=os.environ | {"no_proxy": "127.0.0.1"},
+            [sys.executable if is_ours else oracles.python(oracles.HUB015), "-c", _PROGRAMS[library]],
+            env=(dict(os.environ) if is_ours else oracles.environment()) | {"no_proxy": "127.0.0.1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
