@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 
 from hubpipe import errors
-from hubpipe.config import schema
-from hubpipe.files import faults, records
+from hubpipe.config import dump, schema
+from hubpipe.files import atomic, faults, records
 from hubpipe.retraining import judging, lock, need, outcome, state
 from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib
 from hubpipe.training import progress as progress_lib
 from hubpipe.training import run as run_lib
+from hubpipe.training import run_dir
 
 _CACHE_FOLDER = "inputs"
 # Facts of a candidate that its version takes over; the others are the store's own.
@@ -165,7 +166,7 @@ def _decide(
     report = dataclasses.replace(report, reasons=(*verdict.problems, *verdict.notes), forced=refused)
     if options.dry_run:
         return dataclasses.replace(report, outcome=outcome.Outcome.WOULD_PUBLISH)
-    version = _publish(store, candidate, verdict, run_key=job.run_key, forced=refused)
+    version = _publish(config, store, candidate, verdict, run_key=job.run_key, forced=refused)
     faults.reach("job.published")
     report = _of_version(report, store, version)
     faults.reach("job.promoted")
@@ -175,6 +176,7 @@ def _decide(
 
 
 def _publish(
+    config: schema.Config,
     store: store_lib.Store,
     candidate: store_lib.Version,
     verdict: judging.Verdict,
@@ -187,7 +189,11 @@ def _publish(
         shutil.copytree(candidate.path, draft.path, copy_function=_link, dirs_exist_ok=True)
         os.remove(os.path.join(draft.path, manifest.PATH))
         records.write(os.path.join(draft.path, layout.VERDICT), verdict.to_json())
+        # Not the candidate's, which differs in where it puts things.
+        config_path = os.path.join(draft.path, layout.EXTRA, run_dir.CONFIG_FILE)
+        atomic.write_file(config_path, dump.dump(config).encode())
         draft.describe(**facts)
+        draft.describe(config=config.model_dump(mode="json"))
         draft.describe(parent=store.current_number(), run_key=run_key, forced=forced)
     return draft.version
 
