@@ -32,7 +32,9 @@ _STEPS = 3
 _RATE = 1e-3
 _LOSS_TOLERANCE = 1e-5  # relative; sums of float32
 _MOVING_AVERAGE = re.compile(r"(^|/)moving_(mean|variance)(/|$)")
-_LOW, _HIGH = 0.0, 0.9  # settings of a hyperparameter whose effects must differ
+_NO_DROPOUT, _DROPOUT = 0.0, 0.5  # at a half, what is dropped differs most from time to time
+_PASSES = 8  # so many may come out alike by chance only where next to nothing can be dropped
+_LOW, _HIGH = 0.0, 0.9  # of a momentum, whose effects must differ
 
 _KINDS = ("l1", "l2")
 _SHOWN = 5
@@ -111,7 +113,7 @@ def _try(
     side: sides.ModuleSide | sides.TwinSide, inputs: Mapping[str, Any], defaults: sides.Scalars
 ) -> dict[str, Any]:
     before = side.variables()
-    quiet = {name: _LOW if _is_dropout(name) else value for name, value in defaults.items()}
+    quiet = {name: _NO_DROPOUT if _is_dropout(name) else value for name, value in defaults.items()}
     _, after_step = side.step(signature_lib.DEFAULT, inputs, quiet)
     tuned = side.tune(inputs, steps=_STEPS, rate=_RATE)
     return {
@@ -138,9 +140,9 @@ def _without_effect(
     for name in quiet:
         if _is_dropout(name):
             if not _repeats(side, inputs, quiet):
-                lines.append(f"{name}={_LOW}: two training passes differ; nothing should be dropped")
-            if _repeats(side, inputs, {**quiet, name: _HIGH}):
-                lines.append(f"{name}={_HIGH}: two training passes agree; nothing was dropped")
+                lines.append(f"{name}={_NO_DROPOUT}: training passes differ; nothing should be dropped")
+            if _repeats(side, inputs, {**quiet, name: _DROPOUT}):
+                lines.append(f"{name}={_DROPOUT}: training passes agree; nothing is dropped")
         elif "momentum" in name:
             low, high = (side.step(signature_lib.DEFAULT, inputs, {**quiet, name: at})[1] for at in (_LOW, _HIGH))
             if not _changed(low, high) and _changed(before, high):
@@ -151,8 +153,9 @@ def _without_effect(
 def _repeats(
     side: sides.ModuleSide | sides.TwinSide, inputs: Mapping[str, Any], scalars: sides.Scalars
 ) -> bool:
-    first, second = (side.step(signature_lib.DEFAULT, inputs, scalars)[0] for _ in range(2))
-    return sides.is_same(first, second)
+    passes = (side.step(signature_lib.DEFAULT, inputs, scalars)[0] for _ in range(_PASSES))
+    first = next(passes)
+    return all(sides.is_same(first, other) for other in passes)
 
 
 # The graph.
@@ -315,6 +318,9 @@ def _checked_losses(
 
 
 def _loss_problems(facts: Mapping[str, Any], graph: _Graph, regularizers: Regularizers) -> Iterator[str]:
+    if len(facts["losses"]) != len(graph.losses):
+        yield f"it has {len(facts['losses'])} regularization losses, the module's graph has {len(graph.losses)}"
+        return
     norms: dict[str, dict[str, float]] = {}  # of whole variables
     for name, parts in facts["norms"].items():
         whole = norms.setdefault(graph.wholes.get(name, name), {"l1": 0.0, "l2": 0.0})
