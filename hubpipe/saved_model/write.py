@@ -5,6 +5,7 @@ values themselves are never read: the twin's bundle has an index of its own over
 """
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -170,15 +171,17 @@ def _gathered(
     checkpoint: variables_lib.Checkpoint, names: Mapping[str, str], parts: Mapping[str, Mapping], directory: str
 ) -> tensor_bundle.Bundle:
     """Writes values that are cut or put together otherwise in the module than in the twin."""
+    stored = functools.lru_cache(maxsize=1)(checkpoint.value)  # the parts of a variable follow one another
 
     def value(name: str):
         if name not in parts:
-            return checkpoint.value(name)
+            return stored(name)
         box = zip(parts[name]["starts"], parts[name]["lengths"], strict=True)
-        return checkpoint.value(parts[name]["whole"])[tuple(slice(start, start + length) for start, length in box)]
+        return stored(parts[name]["whole"])[tuple(slice(start, start + length) for start, length in box)]
 
     prefix = os.path.join(directory, "gathered")
-    variables_lib.write_portions(({key: value(name)} for key, name in sorted(names.items())), prefix)
+    by_name = sorted(names.items(), key=lambda item: item[1])
+    variables_lib.write_portions(({key: value(name)} for key, name in by_name), prefix)
     return tensor_bundle.read(prefix)
 
 
@@ -192,7 +195,8 @@ def _directory(path: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as directory:
             yield directory
             for root, _, names in os.walk(directory, topdown=False):  # saved_model.pb comes last
-                folder = os.path.join(target, os.path.relpath(root, directory))
+                # Not through os.path.join alone: on an object store "twin/./x" is another file than "twin/x".
+                folder = target + root.removeprefix(directory)
                 tf.io.gfile.makedirs(folder)
                 for name in names:
                     tf.io.gfile.copy(os.path.join(root, name), os.path.join(folder, name))
