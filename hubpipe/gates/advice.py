@@ -23,6 +23,7 @@ from hubpipe.saved_model import twin
 
 GATE = "advice"
 MAX_MOMENTUM = 0.99  # a moving average of more than 100 steps; fine-tuning often has fewer
+_ROUNDING = 1e-6  # of what float32 makes of it
 
 _APPLY = '"TF1 Hub format", Applying a module'
 _PUBLISHERS = '"Exporting models in the TF1 Hub format", Advice for Publishers'
@@ -188,7 +189,7 @@ def _momentum(module: _Module) -> _Answer:
     if not momentums:
         return None, "the graph does not show it"
     told = ", ".join(f"{momentum:.6g}" for momentum in momentums)
-    return momentums[-1] <= MAX_MOMENTUM, f"moving averages keep {told} in a step"
+    return momentums[-1] <= MAX_MOMENTUM + _ROUNDING, f"moving averages keep {told} in a step"
 
 
 def _train_variant(module: _Module) -> _Answer:
