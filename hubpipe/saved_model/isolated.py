@@ -5,6 +5,7 @@ An exporter is called inside a training graph, in processes that may have switch
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -54,7 +55,8 @@ def call_in_process(function: str, **arguments: Any) -> Any:
         HubpipeError: as the function does; ExportError if the process failed in another way.
     """
     command = [sys.executable, "-m", "hubpipe.saved_model.isolated", function]
-    done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the same code, however it was found
+    done = subprocess.run(command, env=environment, input=json.dumps(arguments), capture_output=True, text=True)
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
