@@ -255,14 +255,14 @@ def test_killed_at_any_step(tmp_path, monkeypatch, names):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a step, but a slow one
     estimator = linear.create_estimator(tmp_path / "model", names=names)
     estimator.train(linear.input_fn, max_steps=4)
-    exporter = create_exporter(exports_to_keep=2)
+    exporter = create_exporter(exports_to_keep=2, twin=False)
     for step, value in ((1, 0.5), (2, 0.6)):
         offer(exporter, estimator, tmp_path / "before", step, value)
 
     def crashed(steps):
         path = tmp_path / f"crashed-{steps}"
         shutil.copytree(tmp_path / "before", path)
-        exporter = create_exporter(exports_to_keep=2)
+        exporter = create_exporter(exports_to_keep=2, twin=False)
         exporter.record(estimator, str(path))
         with killed_after(steps) as taken:
             offer(exporter, estimator, path, 3, 0.7)
@@ -274,7 +274,7 @@ def test_killed_at_any_step(tmp_path, monkeypatch, names):
     for steps in range(all_steps):
         path, _ = crashed(steps)
         assert problems(path, names) == [], steps
-        after = create_exporter(exports_to_keep=2)
+        after = create_exporter(exports_to_keep=2, twin=False)
         record = after.record(estimator, str(path))
         assert problems(path, names) == [], steps
         assert record.best.value >= np.float32(0.6), steps
