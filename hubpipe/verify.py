@@ -92,7 +92,7 @@ def _lines(label: str, mark: str, text: str) -> Iterator[str]:
     indent = " " * (_GATE_COLUMNS + _MARK_COLUMNS)
     wrapped = textwrap.wrap(cells.printable(text), cells.WIDTH - len(indent), break_on_hyphens=False)
     for index, line in enumerate(wrapped):
-        yield (f"{label:<{_GATE_COLUMNS}}{mark:<{_MARK_COLUMNS}}" if index == 0 else indent) + line
+        yield (f"{label:<{_GATE_COLUMNS}}{mark:<{_MARK_COLUMNS}}" if index == 0 else indent) + line.rstrip()
 
 
 if __name__ == "__main__":

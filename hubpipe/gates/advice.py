@@ -125,10 +125,6 @@ class _Module:
         """The output "default" of the signature "default"."""
         return (self.outputs or {}).get(signature_lib.DEFAULT)
 
-    @property
-    def hyperparameters(self) -> dict[str, float | int | bool]:
-        return twin.hyperparameters(self.inference)
-
 
 _Answer = tuple[bool | None, str]
 _NO_DEFAULT: _Answer = (None, "there is no signature 'default'")
@@ -203,20 +199,28 @@ def _regularization(module: _Module) -> _Answer:
     if not module.num_trainable:
         return _NOT_TRAINABLE
     losses = len(module.tuned.names(tf1.GraphKeys.REGULARIZATION_LOSSES))
-    return losses > 0, f"{losses} for {module.num_trainable} trainable variables"
+    return losses > 0, f"losses {losses}, trainable variables {module.num_trainable}"
 
 
 def _hyperparameters(module: _Module) -> _Answer:
     if module.train is None:
         return None, "there is no variant for training"
-    if module.hyperparameters:
-        told = ", ".join(f"{name}={value:g}" for name, value in sorted(module.hyperparameters.items()))
-        return True, f"consumers can set {told}"
+    scalars = {
+        name: sorted(key for key, info in module.train.inputs(name).items() if _is_rate(info))
+        for name in module.train.signature_names
+    }
+    told = [f"{name!r} takes {', '.join(map(repr, keys))}" for name, keys in scalars.items() if keys]
+    if told:
+        return True, "; ".join(told)
     needed = graph_lib.ancestors(module.train.nodes, _outputs(module.train), graph_lib.Cut())
     is_random = any(module.train.nodes[name].op in _RANDOM for name in needed)
     if not is_random and not module.train.names(tf1.GraphKeys.UPDATE_OPS):
         return None, "there is neither dropout nor a moving average"
     return False, "training is random or moves averages, and no signature sets how much"
+
+
+def _is_rate(info: signature_lib.ParsedTensorInfo) -> bool:
+    return info.dtype.is_floating and not info.is_composite and info.get_shape().rank == 0
 
 
 def _text(module: _Module) -> _Answer:

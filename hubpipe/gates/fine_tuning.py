@@ -285,7 +285,9 @@ def _side_problems(facts: Mapping[str, Any], graph: _Graph) -> Iterator[str]:
         reached = trainable & set(graph.reached)
         if reached & without:
             yield f"no gradient of the output reaches {_names(reached & without)}"
-        stuck = reached - changed - without
+        # Of a table in parts, the inputs may ask for lines of some parts only.
+        moving = {graph.wholes.get(name, name) for name in changed}
+        stuck = {name for name in reached - without if graph.wholes.get(name, name) not in moving}
         if stuck:
             yield f"{_STEPS} training steps leave {_names(stuck)} unchanged"
     idle = trainable - set(graph.used)

@@ -94,6 +94,7 @@ _PATH = re.compile(
 )
 # Inside of other text only what hardly is anything else; names of tables are made of paths.
 _INNER_PATH = re.compile(rf"/(?:home|Users|root|tmp|var|mnt)/{_NAME}(?:/{_NAME})*|(?:gs|s3|hdfs)://{_NAME}(?:/{_NAME})*")
+_EVERYWHERE = re.compile(r"/?(device:)?cpu:[0*]", re.IGNORECASE)  # the device that every machine has
 # Besides signatures, what a consumer runs.
 _RUN_COLLECTIONS = (
     tf1.GraphKeys.TABLE_INITIALIZERS,
@@ -133,11 +134,11 @@ def check(
     except errors.HubpipeError as error:
         return result.Result(GATE, [str(error)])
     nodes = sum(len(list(functions.all_nodes(variant.meta_graph.graph_def))) for variant in variants)
-    confirmed = [] if problems else [f"{nodes} nodes in {len(variants)} graph variants stand alone"]
+    confirmed = [] if problems else [f"nodes: {nodes}, none takes anything from outside"]
     if twin_dir is not None:
         found = _twin_problems(twin_dir, home)
         problems += found
-        confirmed += [] if found else ["so do the functions of the twin"]
+        confirmed += [] if found else ["twin: its functions do not, either"]
     reader = readers.oldest_reader(variant.meta_graph for variant in variants)
     told = f"TensorFlow {reader} and later read it" if reader else "no TensorFlow that hubpipe knows of reads it"
     numbers = {"nodes": nodes, "oldest_reader": reader, "oldest_reader_required": oldest_reader}
@@ -149,7 +150,8 @@ def check(
         for obstacle in readers.obstacles(variant.meta_graph, oldest_reader)
     ]
     if obstacles:
-        problems.append(f"TensorFlow {oldest_reader} cannot read it: {_some(obstacles, '; ')}")
+        more = f"; and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
+        problems.append(f"TensorFlow {oldest_reader} cannot read it: {obstacles[0]}{more}")
     else:
         confirmed.append(f"{told}, required is {oldest_reader}")
     return result.Result(GATE, problems, [], numbers, confirmed)
@@ -198,7 +200,7 @@ def _op_problems(variant: variant_lib.Variant) -> Iterator[str]:
 def _device_problems(variant: variant_lib.Variant) -> Iterator[str]:
     pinned = collections.defaultdict(list)
     for function, node in functions.all_nodes(variant.meta_graph.graph_def):
-        if node.device:
+        if node.device and not _EVERYWHERE.fullmatch(node.device):
             pinned[node.device].append(_place(function, node))
     for device, places in sorted(pinned.items()):
         yield f"{_some(places)}: pinned to {device!r}, which a consumer may not have"
@@ -330,6 +332,6 @@ def _place(function: str, node: node_def_pb2.NodeDef) -> str:
     return f"function {function!r}, node {node.name!r}" if function else f"node {node.name!r}"
 
 
-def _some(things: Sequence[str], separator: str = ", ") -> str:
+def _some(things: Sequence[str]) -> str:
     more = f" and {len(things) - _SHOWN} more" if len(things) > _SHOWN else ""
-    return separator.join(things[:_SHOWN]) + more
+    return ", ".join(things[:_SHOWN]) + more

@@ -79,7 +79,7 @@ def _check_files(
         problems = digest.differences(local, files, exclude=not_listed)
     except OSError as error:
         problems = [f"the files cannot be read: {error}"]
-    confirmed = [] if problems else [f"{len(files)} files are as the manifest says"]
+    confirmed = [] if problems else [f"files: {len(files)}, as the manifest says"]
     return result.Result(GATE, problems, numbers={"files": len(files)}, confirmed=confirmed)
 
 
@@ -139,7 +139,7 @@ class _Probe:
             if broken:
                 self.found.problems.append(f"variables are infinite or NaN: {broken!r}")
                 return
-        self.found.confirmed.append(f"{len(shapes)} variables are there and finite")
+        self.found.confirmed.append(f"variables: {len(shapes)}, there and finite")
 
     def check_golden(
         self,

@@ -47,7 +47,7 @@ def test_advice_tells_what_to_do_and_where_it_stands(tmp_path):
     answer = advice.check(modules.export(modules.plain, tmp_path / "m"))
     assert answer.passed
     assert answer.advice[0] == (
-        "regularization losses: 0 for 1 trainable variables. Fine-tuning needs regularization: give weights a "
+        "regularization losses: losses 0, trainable variables 1. Fine-tuning needs regularization: give weights a "
         'regularizer, it travels with the module. See "Exporting models in the TF1 Hub format", Advice for '
         "Publishers."
     )
@@ -201,7 +201,7 @@ def test_hyperparameters(tmp_path):
     assert found(tmp_path / "1", "dropping") == (False, told)
     assert found(tmp_path / "2", "plain") == (None, "there is neither dropout nor a moving average")
     settable = _found(tmp_path / "3", saved_modules.encoder, modules.VARIANTS)["hyperparameters signature"]
-    assert settable == (True, "consumers can set batch_norm_momentum=0.75, dropout_rate=0.5")
+    assert settable == (True, "'hyperparameters' takes 'batch_norm_momentum', 'dropout_rate'")
 
 
 def test_the_common_signature_for_text(tmp_path):

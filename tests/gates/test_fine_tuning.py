@@ -194,6 +194,19 @@ def test_a_partitioned_variable_has_one_regularizer(tmp_path):
     assert "the regularization of 'table' is 4, in 2 losses; l1=0, l2=1 gives 8" in problem
 
 
+def test_a_part_of_a_table_that_no_input_asks_for_may_stay(tmp_path):
+    def module_fn(used):
+        x = tf1.placeholder(tf.float32, [None, 2])
+        table = tf1.get_variable("table", [4, 2], partitioner=tf1.fixed_size_partitioner(2))
+        parts = list(table)
+        outputs = x * tf.gather(parts[0], 0) + 0.0 * parts[1][0]
+        hub.add_signature(inputs=x, outputs=outputs * (1.0 if used else 0.0))
+
+    assert fine_tuning.check(modules.export(lambda: module_fn(used=True), tmp_path / "1")).problems == []
+    (problem,) = fine_tuning.check(modules.export(lambda: module_fn(used=False), tmp_path / "2")).problems
+    assert problem == "hub.Module: 3 training steps leave 'table/part_0', 'table/part_1' unchanged"
+
+
 def test_a_regularizer_of_a_variable_that_is_not_there(tmp_path):
     module_dir = modules.export(modules.plain, tmp_path / "m")
     answer = fine_tuning.check(module_dir, regularizers={"kernle": {"l1": 0.0, "l2": 1.0}})

@@ -37,8 +37,8 @@ def test_a_whole_version(version):
     answer = integrity.check(**version)
     assert answer.problems == [] and answer.notes == []
     assert answer.confirmed[:3] == [
-        f"{len(version['files'])} files are as the manifest says",
-        "3 variables are there and finite",
+        f"files: {len(version['files'])}, as the manifest says",
+        "variables: 3, there and finite",
         f"the module loads with TensorFlow {RUNNING}",
     ]
     assert answer.numbers["golden"].keys() == {"module", "twin"}
