@@ -2,6 +2,7 @@
 
     __call__(inputs, training=False, <hyperparameters>)   the signature "default"
     <signature>(inputs, training=False)                   each other signature
+    serve(inputs), train(inputs)                          __call__ in either mode, the endpoints of Keras' TFSMLayer
     variables, trainable_variables                        lists of tf.Variable
     regularization_losses                                 list of functions without arguments, float32 [] each
     signatures                                            those of the module, for serving; and "serving_default"
@@ -30,6 +31,7 @@ from hubpipe.saved_model import resource_form, state
 SERVING_DEFAULT = "serving_default"
 HYPERPARAMETERS = "hyperparameters"
 _TRAIN = "train"
+_ENDPOINTS = {"serve": False, "train": True}  # name -> mode
 _V1_CONTROL_FLOW = ("Exit", "Merge")
 # Attributes of the twin that a signature cannot be called by.
 _RESERVED = frozenset(
@@ -78,8 +80,8 @@ def build(module_spec: spec.ModuleSpec) -> Twin:
     Args:
         module_spec: the module, read from disk.
     Raises:
-        ModuleSpecError: state that a SavedModel of TensorFlow 2 cannot hold.
-        tf.errors.NotFoundError: the graph has ops that this TensorFlow does not know.
+        ModuleSpecError: the module holds state that a SavedModel of TensorFlow 2 cannot hold, or has ops that this
+            TensorFlow does not know.
     """
     return _Builder(module_spec).build()
 
@@ -126,6 +128,10 @@ class _Builder:
                 setattr(root, attribute(name), self._function(name, defaults))
             else:
                 self.lost.append(f"signature {name!r}: a twin has an attribute of that name; only serving has it")
+        if signature_lib.DEFAULT in self._inference.signature_names:
+            for name, training in _ENDPOINTS.items():
+                if name not in self._inference.signature_names:
+                    setattr(root, name, self._endpoint(training))
         signatures = {name: self._serving_function(name) for name in self._inference.signature_names}
         if signature_lib.DEFAULT in signatures:
             signatures.setdefault(SERVING_DEFAULT, signatures[signature_lib.DEFAULT])
@@ -187,18 +193,34 @@ class _Builder:
             values = signature_lib.match_inputs(arguments.get("inputs"), infos)
             values.update({key: arguments[key] for key in hyperparameters})
             applied = HYPERPARAMETERS if hyperparameters else name
-            outputs = self._apply(applied, values, training=bool(arguments["training"]))
-            return outputs[signature_lib.DEFAULT] if set(outputs) == {signature_lib.DEFAULT} else outputs
+            return _single(self._apply(applied, values, training=bool(arguments["training"])))
 
         call.__signature__ = _python_signature(bool(infos), hyperparameters)
         function = tf.function(call, autograph=False)
-        inputs = {key: _named(info.type_spec, key) for key, info in infos.items()}
-        if len(infos) == 1:
-            inputs = _named(next(iter(infos.values())).type_spec, "inputs")
+        inputs = self._argument(name)
         specs = {key: _named(scalars[key].type_spec, key) for key in hyperparameters}
         for training in (False, True):
             function.get_concrete_function(*([inputs] if infos else []), training=training, **specs)
         return function
+
+    def _endpoint(self, training: bool):
+        """The tf.function of the signature "default" in one mode."""
+        infos = self._inference.inputs(signature_lib.DEFAULT)
+
+        def apply(inputs=None):
+            values = signature_lib.match_inputs(inputs, infos)
+            return _single(self._apply(signature_lib.DEFAULT, values, training=training))
+
+        function = tf.function(apply, autograph=False)
+        function.get_concrete_function(*([self._argument(signature_lib.DEFAULT)] if infos else []))
+        return function
+
+    def _argument(self, name: str):
+        """The specs of what a signature is called with: of the only input, or dict name -> spec."""
+        infos = self._inference.inputs(name)
+        if len(infos) == 1:
+            return _named(next(iter(infos.values())).type_spec, "inputs")
+        return {key: _named(info.type_spec, key) for key, info in infos.items()}
 
     def _apply(self, name: str, values: Mapping[str, object], *, training: bool) -> dict:
         """The outputs of a signature, in the function that is being traced."""
@@ -284,7 +306,7 @@ def attribute(name: str) -> str | None:
     """What a signature is called as an attribute of a twin; None if that is taken."""
     if name == signature_lib.DEFAULT:
         return "__call__"
-    return None if name in _RESERVED or hasattr(tf.train.Checkpoint, name) else name
+    return None if name in _RESERVED or name in dir(tf.train.Checkpoint) else name
 
 
 def losses_of_weights(variant: variant_lib.Variant) -> list[str]:
@@ -324,7 +346,10 @@ def _default(variant: variant_lib.Variant, tensor: str) -> float | int | bool | 
 
 
 def _resource_variant(variant: variant_lib.Variant) -> variant_lib.Variant:
-    variant.check_ops()
+    try:
+        variant.check_ops()
+    except tf.errors.NotFoundError as error:
+        raise errors.ModuleSpecError(error.message) from error
     return variant_lib.Variant(resource_form.convert(variant.meta_graph), variant.path)
 
 
@@ -343,6 +368,11 @@ def _python_signature(has_inputs: bool, hyperparameters: Mapping[str, float | in
     for name, default in {"training": False, **hyperparameters}.items():
         parameters.append(inspect.Parameter(name, kind, default=default))
     return inspect.Signature(parameters)
+
+
+def _single(outputs: dict):
+    """The only output if it is called "default", else all."""
+    return outputs[signature_lib.DEFAULT] if set(outputs) == {signature_lib.DEFAULT} else outputs
 
 
 def _named(type_spec: tf.TypeSpec, name: str) -> tf.TypeSpec:

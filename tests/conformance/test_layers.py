@@ -14,6 +14,9 @@ ALLOWED = {
     "models": {"compat", "config", "hub"},
     "examples": set(),
     "training": {"compat", "config", "exporters", "files", "inputs", "models", "store"},
+    "retraining": {
+        "cli", "compat", "config", "exporters", "files", "gates", "hub", "inputs", "models", "store", "training"
+    },
     "exporters": {"compat", "files", "hub", "saved_model", "store"},
     "gates": {"compat", "files", "hub", "saved_model", "store"},
     "saved_model": {"compat", "files", "hub"},
