@@ -76,7 +76,7 @@ def run(oracle: Oracle, *command: str, directory: str | None = None) -> str:
 
 def environment() -> dict[str, str]:
     """The environment variables of an oracle: those of this process, but for what concerns its own TensorFlow."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TF_", "TF2_"))}
     return kept | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
