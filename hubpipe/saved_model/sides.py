@@ -321,15 +321,19 @@ def _around(loaded, rate: float) -> tf.keras.Model:
 
         def train_step(self, data):
             variables = loaded.trainable_variables
-            with tf.GradientTape(persistent=True) as tape:
+            # Under one persistent tape TensorFlow asks for gradients of gradients, which not all ops have.
+            with tf.GradientTape() as tape:
                 loss = distance(self(data[0], training=True))
-                total = tf.add_n([loss, *(penalty() for penalty in loaded.regularization_losses)])
-            reaching = zip(variables, tape.gradient(loss, variables), strict=True)
-            self.without_gradient |= {_name(variable) for variable, gradient in reaching if gradient is None}
-            for variable, gradient in zip(variables, tape.gradient(total, variables), strict=True):
-                if gradient is not None:
-                    variable.assign_sub(rate * tf.sign(tf.convert_to_tensor(gradient)))
-            return {"loss": total}
+            pulls = tape.gradient(loss, variables)
+            with tf.GradientTape() as tape:
+                penalty = tf.add_n([tf.zeros([]), *(term() for term in loaded.regularization_losses)])
+            for variable, *gradients in zip(variables, pulls, tape.gradient(penalty, variables), strict=True):
+                if gradients[0] is None:
+                    self.without_gradient.add(_name(variable))
+                found = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
+                if found:
+                    variable.assign_sub(rate * tf.sign(tf.add_n(found)))
+            return {"loss": loss + penalty}
 
     return Around()
 

@@ -2,7 +2,7 @@
 
     __call__(inputs, training=False, <hyperparameters>)   the signature "default"
     <signature>(inputs, training=False)                   each other signature
-    serve(inputs), train(inputs)                          __call__ in either mode, the endpoints of Keras' TFSMLayer
+    serve(inputs), train(inputs)                          __call__ in one mode, for TFSMLayer of Keras 3
     variables, trainable_variables                        lists of tf.Variable
     regularization_losses                                 list of functions without arguments, float32 [] each
     signatures                                            those of the module, for serving; and "serving_default"
