@@ -76,7 +76,8 @@ def _table(answers: Sequence) -> Iterator[str]:
     problems = {problem for answer in answers for problem in answer.problems}
     advice = [line for answer in answers for line in answer.advice]
     refusing = ", ".join(answer.gate for answer in answers if not answer.passed)
-    yield f"{f'refused by {refusing}' if refusing else 'passed'}: problems {len(problems)}, advice {len(advice)}"
+    yield f"problems {len(problems)}, advice {len(advice)}"
+    yield f"refused by {refusing}" if refusing else "passed"
 
 
 def _items(answer) -> Iterator[tuple[str, str]]:

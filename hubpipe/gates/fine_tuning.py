@@ -68,7 +68,7 @@ def check(
     except errors.HubpipeError as error:
         return result.Result(GATE, [str(error)])
     graph = _Graph(**found["graph"])
-    answer = result.Result(GATE, list(_graph_problems(graph)), list(_graph_notes(graph)))
+    answer = result.Result(GATE, [*_graph_problems(graph), *found["problems"]], list(_graph_notes(graph)))
     for side, facts in found["sides"].items():
         trained, moved, losses = len(facts["trainable"]), len(facts["moved"]), sum(facts["losses"])
         answer.numbers[side] = {"trainable": trained, "moved": moved, "losses": losses}
@@ -104,9 +104,14 @@ def probe(module_dir: str, twin_dir: str | None, golden_path: str | None) -> dic
         found = {"hub.Module": _try(module, inputs, defaults)}
         after_call = module.call(signature_lib.DEFAULT, inputs)
         found["hub.Module"]["changed_by_call"] = _changed(module.variables(), after_call)
-        if twin_dir is not None:
-            found["Keras"] = _try(sides.TwinSide(twin_dir), inputs, defaults)
-    return {"graph": dataclasses.asdict(graph), "sides": found}
+    problems = []
+    if twin_dir is not None:
+        try:
+            with result.blamed("Keras: the twin cannot be fine-tuned"):
+                found["Keras"] = _try(sides.TwinSide(twin_dir), inputs, defaults)
+        except errors.HubpipeError as error:
+            problems.append(str(error))
+    return {"graph": dataclasses.asdict(graph), "sides": found, "problems": problems}
 
 
 def _try(

@@ -99,8 +99,8 @@ def probe(
             return dataclasses.asdict(probed.found)
         with probed.blamed("the twin cannot be loaded"):
             probed.check_golden("twin", sides.TwinSide(twin_dir), module_spec, golden_path)
-        with probed.blamed("module and twin cannot be compared"):
-            probed.check_twin(parity.compare(module_dir, twin_dir, golden_path))
+            with probed.blamed("module and twin cannot be compared"):
+                probed.check_twin(parity.compare(module_dir, twin_dir, golden_path))
     return dataclasses.asdict(probed.found)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubpipe import errors
 
-_MAX_CAUSE = 400  # characters
+_MAX_CAUSE = 200  # characters
 
 
 @dataclasses.dataclass(frozen=True)

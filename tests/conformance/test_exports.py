@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-PUBLIC = ("hubpipe", "hubpipe.hub", "hubpipe.exporters", "hubpipe.saved_model", "hubpipe.store")
+PUBLIC = ("hubpipe", "hubpipe.hub", "hubpipe.exporters", "hubpipe.gates", "hubpipe.saved_model", "hubpipe.store")
 
 # Of tensorflow_hub's TF1 API; more may follow, none may go.
 HUB_NAMES = {

@@ -227,9 +227,11 @@ def test_a_directory_that_is_no_module(tmp_path):
 
 def test_a_twin_that_is_none(tmp_path):
     module_dir = modules.export(modules.plain, tmp_path / "m")
-    (problem,) = fine_tuning.check(module_dir, str(tmp_path / "absent")).problems
-    assert problem.startswith(f"{module_dir} cannot be fine-tuned: OSError: ")
+    answer = fine_tuning.check(module_dir, str(tmp_path / "absent"))
+    (problem,) = answer.problems
+    assert problem.startswith("Keras: the twin cannot be fine-tuned: OSError: ")
     assert "absent" in problem
+    assert answer.numbers.keys() == {"hub.Module"}
 
 
 @pytest.mark.process
