@@ -1,6 +1,7 @@
 import os
 import random
 import re
+import shutil
 
 import pytest
 
@@ -338,3 +339,69 @@ def test_hostile_records_with_sound_checksums_give_only_format_errors(parted):
         outcomes[_read_or_format_error(parted)] += 1
     assert outcomes[True] > 50
     assert outcomes[False] > 500
+
+
+# Joining.
+
+
+def _placed(placed):
+    """A function that copies a data file and takes it down."""
+
+    def place(source, target):
+        placed.append((os.path.basename(source), os.path.basename(target)))
+        shutil.copyfile(source, target)
+
+    return place
+
+
+def test_bundles_are_joined_by_whole_files(parted, tmp_path):
+    (tmp_path / "w.index").write_bytes(_WHOLE_INDEX)
+    (tmp_path / "w.data-00000-of-00001").write_bytes(_WHOLE_DATA)
+    first, second = tensor_bundle.read(parted), tensor_bundle.read(str(tmp_path / "w"))
+    (_, low), (_, high) = first.parts("table")
+    names = {"z": first.entries["bias"], "low": low, "high": high}
+    placed = []
+    prefix = str(tmp_path / "joined")
+    sources = [(first, names), (second, {"a": second.entries["module/step"]})]
+    tensor_bundle.join(sources, prefix, place=_placed(placed))
+    assert placed == [
+        ("m.data-00000-of-00002", "joined.data-00000-of-00003"),
+        ("m.data-00001-of-00002", "joined.data-00001-of-00003"),
+        ("w.data-00000-of-00001", "joined.data-00002-of-00003"),
+    ]
+    joined = tensor_bundle.read(prefix)
+    assert joined.num_shards == 3
+    assert {name: (entry.shard, entry.offset) for name, entry in joined.entries.items()} == {
+        "a": (2, second.entries["module/step"].offset),
+        "high": (1, high.offset),
+        "low": (0, low.offset),
+        "z": (0, first.entries["bias"].offset),
+    }
+    assert joined.entries["low"].crc32c == low.crc32c
+    tensor_bundle.copy(joined, {"a": "step", "z": "bias"}, tmp_path / "copied")
+    assert (tmp_path / "copied.data-00000-of-00001").read_bytes() == _WHOLE_DATA[:20]
+
+
+def test_a_bundle_whose_names_are_all_left_out_is_placed_nevertheless(parted, tmp_path):
+    placed = []
+    tensor_bundle.join([(tensor_bundle.read(parted), {})], tmp_path / "joined", place=_placed(placed))
+    assert len(placed) == 2
+    assert tensor_bundle.read(str(tmp_path / "joined")).entries == {}
+
+
+@pytest.mark.parametrize("name", ["", "\x00part"], ids=["the header's", "a part's"])
+def test_names_that_no_joined_bundle_can_hold(parted, tmp_path, name):
+    bundle = tensor_bundle.read(parted)
+    with pytest.raises(errors.FormatError) as caught:
+        tensor_bundle.join([(bundle, {name: bundle.entries["bias"]})], tmp_path / "joined", place=_placed([]))
+    assert str(caught.value) == f"{tmp_path}/joined.index: no place for a tensor named {name!r}"
+    assert not (tmp_path / "joined.index").exists()
+
+
+def test_a_name_given_twice_and_a_tensor_in_parts(parted, tmp_path):
+    bundle = tensor_bundle.read(parted)
+    twice = [(bundle, {"x": bundle.entries["bias"]}), (bundle, {"x": bundle.entries["step"]})]
+    parts = [(bundle, {"x": bundle.entries["table"]})]
+    for number, sources in enumerate((twice, parts)):
+        with pytest.raises(errors.FormatError, match="no place for a tensor named 'x'"):
+            tensor_bundle.join(sources, tmp_path / f"joined-{number}", place=_placed([]))
