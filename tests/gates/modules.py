@@ -59,7 +59,7 @@ def encoder(
         tf1.losses.add_loss(weight * tf.reduce_sum(variables[name] ** 2), tf1.GraphKeys.REGULARIZATION_LOSSES)
     weights = tf.stop_gradient(kernel) if stopped else tf.convert_to_tensor(kernel)
     if explodes:
-        weights += tf.sqrt(kernel * 0.0)
+        weights += tf.sqrt(tf.nn.relu(-tf.abs(kernel)))  # 0, whose gradient is infinity times 0
     product = tf.matmul(x, weights) * scale
     outputs = product - mean
     if is_training:
