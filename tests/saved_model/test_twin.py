@@ -3,7 +3,10 @@
 import base64
 import json
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, hub
 from hubpipe.saved_model import twin, write
+from tests.conformance import oracles
 from tests.saved_model import modules
 from tests.saved_model.modules import KERNEL, MOMENTUM, VARIANTS, X
 
@@ -524,3 +528,50 @@ def test_two_loaded_twins_share_nothing_that_changes(twin_of, tmp_path):
 def test_inference_tags_of_one_variant(tags):
     assert twin.inference_tags([tags]) == tags
     assert twin.train_tags([tags]) is None
+
+
+# Other readers.
+
+
+@pytest.mark.oracle
+@pytest.mark.process
+def test_the_oldest_tensorflow_loads_and_tunes_it(twin_of, tmp_path):
+    vocabulary = modules.vocabulary(tmp_path / "words", "red", "green")
+
+    def module_fn(is_training):
+        modules.encoder(is_training)
+        words = tf1.placeholder(tf.string, [None])
+        hub.add_signature("ids", inputs=words, outputs=modules.lookup(words, vocabulary))
+
+    loaded = twin_of(module_fn, VARIANTS)
+    with tf.GradientTape() as tape:
+        outputs = loaded(X, training=True, dropout_rate=0.0)
+        loss = tf.reduce_sum(outputs**2) + loaded.regularization_losses[0]()
+    variables = by_name(loaded.variables)
+    gradient = tape.gradient(loss, variables["kernel"])
+    np.save(tmp_path / "x.npy", X)
+    arguments = [str(tmp_path / name) for name in ("twin", "x.npy", "answers.npz")]
+    oracles.run(oracles.HUB015, str(pathlib.Path(__file__).with_name("twin_reader.py")), *arguments)
+    answers = np.load(tmp_path / "answers.npz")
+    assert answers["tensorflow"] == "2.15.1"
+    np.testing.assert_allclose(answers["inference"], PRODUCT, rtol=1e-6)
+    np.testing.assert_allclose(answers["training"], outputs, rtol=1e-5)
+    np.testing.assert_allclose(answers["gradient"], gradient, rtol=1e-5)
+    np.testing.assert_allclose(answers["mean"], variables["mean"], rtol=1e-5)
+    assert answers["ids"].tolist() == [1, -1]
+    np.testing.assert_allclose(answers["served"], PRODUCT, rtol=1e-6)
+
+
+@pytest.mark.process
+def test_saved_model_cli_shows_and_runs_it(twin_of, tmp_path):
+    twin_of(modules.encoder, VARIANTS)
+    cli = pathlib.Path(sys.executable).with_name("saved_model_cli")
+    twin_dir = str(tmp_path / "twin")
+    shown = subprocess.run([cli, "show", "--dir", twin_dir, "--all"], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    for name in ("default", "hyperparameters", "serving_default"):
+        assert f"signature_def['{name}']" in shown.stdout
+    asked = ["--tag_set", "serve", "--signature_def", "serving_default", "--input_exprs", "x=[[1.0,2.0,3.0]]"]
+    run = subprocess.run([cli, "run", "--dir", twin_dir, *asked], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "[[-1.    4.75]]" in run.stdout
