@@ -26,6 +26,9 @@ and Python catch for the same mistake.
     |-- ColumnError     (ValueError)      a module or an argument that a feature column cannot use
     |-- ColumnConfigError (NotImplementedError)  a feature column that has no configuration
     `-- HandleError     (OSError)         a module handle that leads nowhere
+
+    ResourceError       (OSError)         memory, disk or a process gave out. Not a HubpipeError, since those are
+                                          what a module is refused for: of the module this says nothing.
 """
 
 from collections.abc import Sequence
@@ -128,3 +131,7 @@ class ColumnConfigError(HubpipeError, NotImplementedError):
 
 class HandleError(HubpipeError, OSError):
     """A module handle that leads nowhere."""
+
+
+class ResourceError(OSError):
+    """Memory, disk or a process of hubpipe's own that gave out; the same may work later."""

@@ -60,6 +60,8 @@ def check(
     Returns:
         The gate's answer; its numbers are, for each side, how many variables are `trainable` and `moved` by update
         ops, and the sum of the `losses`.
+    Raises:
+        ResourceError: the process that trains it gave out.
     """
     try:
         found = isolated.call_in_process(

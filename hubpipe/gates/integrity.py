@@ -48,6 +48,8 @@ def check(
     Returns:
         The gate's answer; its numbers are `files`, `variables`, `tensorflow`, `golden` (dict side -> largest
         difference), `golden_tolerance` and `twin` (dict check of parity -> largest difference).
+    Raises:
+        ResourceError: the process that loads it gave out.
     """
     found = _check_files(module_dir, files, not_listed)
     try:

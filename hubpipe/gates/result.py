@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
 from hubpipe import errors
 
 _MAX_CAUSE = 200  # characters
@@ -45,12 +47,15 @@ def blamed(what: str) -> Iterator[None]:
     Args:
         what: what cannot be done, for the message.
     Raises:
+        ResourceError: memory or disk gave out, which is not the module's fault.
         FormatError: the block raised; a HubpipeError stays as it is.
     """
     try:
         yield
-    except errors.HubpipeError:
+    except (errors.HubpipeError, errors.ResourceError):
         raise
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise errors.ResourceError(f"{what}: {type(error).__name__}: {_first_lines(str(error))}") from error
     except Exception as error:
         raise errors.FormatError(f"{what}: {type(error).__name__}: {_first_lines(str(error))}") from error
 

@@ -6,6 +6,7 @@ An exporter is called inside a training graph, in processes that may have switch
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,9 @@ from typing import Any
 import tensorflow as tf
 
 from hubpipe import errors
+
+# How a process ends that TensorFlow's own code crashes; for want of memory it would be SIGKILL.
+_CRASHES = frozenset({signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV})
 
 
 def call_eagerly(function: str, **arguments: Any) -> Any:
@@ -52,16 +56,20 @@ def call_in_process(function: str, **arguments: Any) -> Any:
     """Calls a function in a fresh process; see call_eagerly.
 
     Raises:
-        HubpipeError: as the function does; ExportError if the process failed in another way.
+        FormatError: what the function was given made TensorFlow crash.
+        HubpipeError: as the function does; ResourceError if the process ended without an answer.
     """
     command = [sys.executable, "-m", "hubpipe.saved_model.isolated", function]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the same code, however it was found
     done = subprocess.run(command, env=environment, input=json.dumps(arguments), capture_output=True, text=True)
+    if -done.returncode in _CRASHES:
+        crash = signal.Signals(-done.returncode).name
+        raise errors.FormatError(f"{function}: what it was given ends its process with {crash}, {arguments!r}")
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         reason = done.stderr.strip().rpartition("\n")[2] or "it said nothing"
-        raise errors.ExportError(f"{function}: its process ended with {done.returncode}: {reason}") from None
+        raise errors.ResourceError(f"{function}: its process ended with {done.returncode}: {reason}") from None
     if "error" in answer:
         raise getattr(errors, answer["error"])(answer["message"])
     return answer["result"]
