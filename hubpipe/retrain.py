@@ -2,8 +2,8 @@
 
     python -m hubpipe.retrain --config configs/text.yaml --run_key 2026-11-20
 
-Prints one JSON object on stdout; progress and logs go to stderr. Started again with the same run key it goes on
-where it was, or tells again what it did. Without a run key the data and the config are the key.
+Prints one JSON object on stdout, also when it fails; progress and logs go to stderr. Started again with the same run
+key it goes on where it was, or tells again what it did. Without a run key the data and the config are the key.
 Exit codes: 0 done (published, no improvement or skipped: see "outcome"), 1 failed, 2 wrong usage, config or data,
 3 rejected by a gate, 75 preempted by SIGTERM or SIGINT: run it again.
 """
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from hubpipe import cli, errors
+from hubpipe import cli
 from hubpipe.config import checks, load, schema
 from hubpipe.retraining import outcome
 from hubpipe.training import signals
@@ -44,15 +44,21 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
         How the job ended.
     Raises:
         HubpipeError: a config or data that cannot be used, or a job that cannot be done.
+        OSError: the disk, the memory or a process gave out.
     """
-    config = load.load(_CONFIG.value, overrides)
-    for warning in checks.warnings(config):
-        print(f"warning: {warning}", file=sys.stderr)
-    begun = time.time()
+    begun, name = time.time(), None
     try:
+        config = load.load(_CONFIG.value, overrides)
+        name = config.name
+        for warning in checks.warnings(config):
+            print(f"warning: {warning}", file=sys.stderr)
         report = _retrain(config)
-    except (errors.HubpipeError, OSError) as error:
-        report = outcome.Report(outcome.Outcome.FAILED, config.name, _RUN_KEY.value, (str(error),), started=begun)
+    except Exception as error:
+        reasons = tuple(str(error).splitlines()) or (type(error).__name__,)
+        seconds = round(time.time() - begun, 3)
+        report = outcome.Report(
+            outcome.Outcome.FAILED, name, _RUN_KEY.value, reasons, started=begun, seconds=seconds
+        )
         _tell(report, cli.exit_code(error))
         raise
     code = outcome.EXIT_CODES[report.outcome]
@@ -76,9 +82,12 @@ def _retrain(config: schema.Config) -> outcome.Report:
 
 
 def _tell(report: outcome.Report, exit_code: cli.ExitCode) -> None:
-    print(json.dumps({**report.to_json(), "exit_code": int(exit_code)}))
+    print(json.dumps({**report.to_json(), "exit_code": int(exit_code)}), flush=True)
     if _METRICS_FILE.value:
-        outcome.write_metrics(_METRICS_FILE.value, report, exit_code)
+        try:
+            outcome.write_metrics(_METRICS_FILE.value, report, exit_code)
+        except OSError as error:  # which changes nothing of what the job did
+            print(f"warning: --metrics_file: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def scores(version: store_lib.Version, config: schema.Config, data: text.TextDat
         data: of the job.
     Raises:
         HubpipeError: why it cannot be evaluated.
+        ResourceError: memory or disk gave out.
     """
     labels_path = os.path.join(version.path, layout.LABELS)
     if not os.path.exists(labels_path):
@@ -40,6 +41,8 @@ def scores(version: store_lib.Version, config: schema.Config, data: text.TextDat
             input_fn=text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size),
             labels=data.labels,
         )
+    except tf.errors.ResourceExhaustedError as error:
+        raise errors.ResourceError(f"{version.path}: cannot be evaluated now: {error.message}") from error
     except (KeyError, ValidationError, tf.errors.OpError, ValueError) as error:
         raise errors.StoreError(f"{version.path}: cannot be evaluated: {error}") from error
     labels, predicted = found.pop("labels"), found.pop("predicted")

@@ -11,13 +11,14 @@ from hubpipe import errors
 from hubpipe.config import dump, schema
 from hubpipe.files import atomic, faults, records
 from hubpipe.retraining import judging, lock, need, outcome, state
-from hubpipe.store import layout, manifest
+from hubpipe.store import layout, leases, manifest
 from hubpipe.store import store as store_lib
 from hubpipe.training import progress as progress_lib
 from hubpipe.training import run as run_lib
 from hubpipe.training import run_dir
 
 _CACHE_FOLDER = "inputs"
+_REFUSED = frozenset({outcome.Outcome.REJECTED, outcome.Outcome.NO_IMPROVEMENT})
 # Facts of a candidate that its version takes over; the others are the store's own.
 _OWN_FACTS = frozenset({*manifest.RESERVED, "parent"})
 
@@ -81,14 +82,17 @@ def _locked(
     current = store.current()
     key = options.run_key or need.run_key(data.fingerprint, facts)
     job = state.open_job(config.model_dir, key, current.number if current else None)
+    leases.remove_ended(store.path)  # and staging: what killed jobs left behind
+    for directory in (store.path, config.model_dir, job.path):
+        atomic.sweep_staging(directory)
     faults.reach("job.opened")
     done = job.report()
-    if done is not None:
+    if done is not None and not (options.force and done.outcome in _REFUSED):
         return dataclasses.replace(done, repeated=True)
     report = outcome.Report(outcome.Outcome.SKIPPED, config.name, run_key=key, run_dir=job.path)
     published = _published(store, key)
-    if published is not None:  # just before the process was killed
-        return _finish(job, config, _of_version(report, store, published))
+    if published is not None and not options.dry_run:  # just before the process was killed
+        return _adopt(job, config, report, store, published)
     reason = need.reason_to_skip(
         _manifest(current),
         data=data.fingerprint,
@@ -110,7 +114,7 @@ def _locked(
         )
     candidate = store_lib.Store(job.candidates_dir, config.name).version(trained.best.versions[config.name])
     progress.note(f"judging the candidate of step {trained.best.step}")
-    verdict = judging.judge(candidate, store.current(), config, data)
+    verdict = judging.judge(candidate, current, config, data)
     records.write(job.verdict_path, verdict.to_json())
     faults.reach("job.judged")
     report = dataclasses.replace(report, step=trained.best.step, metrics=verdict.metrics)
@@ -137,8 +141,15 @@ def _train(
     with contextlib.ExitStack() as stack:
         base = None
         if config.retrain.warm_start and job.base is not None:
-            with contextlib.suppress(errors.StoreError):  # deleted since: then from nothing
-                base = stack.enter_context(store.lease(job.base)).path
+            try:
+                version = stack.enter_context(store.lease(job.base))
+                problems = version.problems()
+            except errors.StoreError as error:  # deleted since
+                problems = [str(error)]
+            if problems:
+                progress.note(f"version {job.base}: no warm start, training starts from nothing: {problems[0]}")
+            else:
+                base = version.path
         return run_lib.run(
             candidates,
             progress,
@@ -168,11 +179,7 @@ def _decide(
         return dataclasses.replace(report, outcome=outcome.Outcome.WOULD_PUBLISH)
     version = _publish(config, store, candidate, verdict, run_key=job.run_key, forced=refused)
     faults.reach("job.published")
-    report = _of_version(report, store, version)
-    faults.reach("job.promoted")
-    store.collect(config.export.keep_latest, protected=[version.number], keep_runs=1)
-    faults.reach("job.collected")
-    return _finish(job, config, report)
+    return _adopt(job, config, report, store, version)
 
 
 def _publish(
@@ -206,14 +213,24 @@ def _link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _of_version(
-    report: outcome.Report, store: store_lib.Store, version: store_lib.Version
+def _adopt(
+    job: state.Job,
+    config: schema.Config,
+    report: outcome.Report,
+    store: store_lib.Store,
+    version: store_lib.Version,
 ) -> outcome.Report:
-    """Makes a published version current, and tells of it."""
-    is_current = store.promote(version.number, why=f"retrained, run key {report.run_key}")
-    reasons = report.reasons if is_current else (*report.reasons, "the current version is pinned and stays")
+    """Makes a published version current, and is done."""
+    reasons = report.reasons
+    # Whoever has made another version current since had a reason.
+    was_current = version.number in store.record().ever_current
+    if not was_current and not store.promote(version.number, why=f"retrained, run key {job.run_key}"):
+        reasons = (*reasons, "the current version is pinned and stays")
+    faults.reach("job.promoted")
+    store.collect(config.export.keep_latest, protected=[version.number], keep_runs=1)
+    faults.reach("job.collected")
     facts = version.manifest()
-    return dataclasses.replace(
+    report = dataclasses.replace(
         report,
         outcome=outcome.Outcome.PUBLISHED,
         version=version.number,
@@ -222,6 +239,7 @@ def _of_version(
         reasons=reasons,
         forced=facts["forced"],
     )
+    return _finish(job, config, report)
 
 
 def _published(store: store_lib.Store, run_key: str) -> store_lib.Version | None:

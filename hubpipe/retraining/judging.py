@@ -1,6 +1,7 @@
 """All gates on a candidate, one verdict."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from hubpipe.config import schema
 from hubpipe.gates import module, quality, result
 from hubpipe.inputs import text
 from hubpipe.retraining import evaluation
+from hubpipe.store import manifest
 from hubpipe.store import store as store_lib
 
 
@@ -57,28 +59,43 @@ def judge(
 
     Args:
         candidate: what may be published.
-        current: the version that consumers take now, None if there is none.
+        current: the version that consumers take now, None if there is none. Is it broken, there are no signatures
+            to keep, and gates.quality.current_not_evaluable decides.
         config: of the job.
         data: of the job.
+    Raises:
+        ResourceError: a gate could not be asked.
     """
+    broken = _broken(current)
     of_files = module.check(
         candidate.path,
-        against=current.path if current else None,
+        against=current.path if current and not broken else None,
         allow_breaking=config.gates.allow_breaking,
         oldest_reader=config.export.oldest_reader,
     )
-    return Verdict([*of_files, _quality(candidate, current, config, data)])
+    return Verdict([*of_files, _quality(candidate, current, broken, config, data)])
+
+
+def _broken(version: store_lib.Version | None) -> str | None:
+    """What is wrong with a version, None if nothing is; one without a manifest is somebody else's, not broken."""
+    if version is None or not os.path.exists(os.path.join(version.path, manifest.PATH)):
+        return None
+    return next(iter(version.problems()), None)
 
 
 def _quality(
-    candidate: store_lib.Version, current: store_lib.Version | None, config: schema.Config, data: text.TextData
+    candidate: store_lib.Version,
+    current: store_lib.Version | None,
+    broken: str | None,
+    config: schema.Config,
+    data: text.TextData,
 ) -> result.Result:
     try:
         found = evaluation.scores(candidate, config, data)
     except errors.HubpipeError as error:
         return result.Result(quality.GATE, [str(error)])
-    not_evaluable, baseline = None, None
-    if current is not None:
+    not_evaluable, baseline = broken, None
+    if current is not None and not broken:
         try:
             baseline = evaluation.scores(current, config, data)
         except errors.HubpipeError as error:

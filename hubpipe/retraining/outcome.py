@@ -38,7 +38,7 @@ class Report:
 
     Attributes:
         outcome: how it ended.
-        name: of the module.
+        name: of the module; None if the config does not even tell that.
         run_key: what the job was for; None if it ended before that was known.
         reasons: why it ended so, a line each.
         version: number of the version published, None if none was.
@@ -53,7 +53,7 @@ class Report:
     """
 
     outcome: Outcome
-    name: str
+    name: str | None
     run_key: str | None = None
     reasons: tuple[str, ...] = ()
     version: int | None = None
@@ -109,6 +109,7 @@ def write_metrics(path: str, report: Report, exit_code: int) -> None:
         if name not in described:
             described.add(name)
             lines += [f"# HELP hubpipe_{name} {text}", f"# TYPE hubpipe_{name} gauge"]
-        pairs = ",".join(f"{key}={json.dumps(label)}" for key, label in {"module": report.name, **labels}.items())
+        labels = {"module": report.name or "", **labels}
+        pairs = ",".join(f"{key}={json.dumps(label)}" for key, label in labels.items())
         lines.append(f"hubpipe_{name}{{{pairs}}} {float(value)!r}")
     atomic.write_file(path, ("\n".join(lines) + "\n").encode())
