@@ -123,7 +123,8 @@ class _Comparison:
         found = [self._signatures(), self._hyperparameters()]
         found += [check for name in self._inputs for check in self._outputs(name)]
         found += [self._variables(), self._losses()]
-        trained = [name for name in self._callable if name in self._train_variant.signature_names]
+        covered = {twin.HYPERPARAMETERS} if self._scalars else set()  # the training of "default" runs it
+        trained = sorted({*self._callable}.intersection(self._train_variant.signature_names) - covered)
         return found + [check for name in trained for check in self._training(name)]
 
     def _signatures(self) -> Check:

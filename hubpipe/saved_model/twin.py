@@ -342,7 +342,10 @@ def _default(variant: variant_lib.Variant, tensor: str) -> float | int | bool | 
     if constant is None or constant.op != "Const":
         return None
     value = tf.make_ndarray(constant.attr["value"].tensor)
-    return value.item() if value.shape == () and value.dtype.kind in "fiub" else None
+    if value.shape != () or value.dtype.kind not in "fiub":
+        return None
+    # 0.9 rather than 0.8999999761581421, which is the same float32.
+    return float(str(value)) if value.dtype.kind == "f" else value.item()
 
 
 def _resource_variant(variant: variant_lib.Variant) -> variant_lib.Variant:

@@ -144,7 +144,7 @@ CHANGES = {
     "no dropout in training": (
         {"drops": ()},
         {"training of 'default'": "random are ['output default'] in the module, [] in the twin"},
-        {"training of 'hyperparameters'"},
+        {"training of 'default' with dropout of 0.5"},
     ),
     "dropout in inference": (
         {"drops": ("", "train")},

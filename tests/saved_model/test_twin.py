@@ -122,6 +122,11 @@ def test_hyperparameters_of_other_types(twin_of, value, dtype):
     assert loaded(tf.constant([2.0]), scalar=type(value)(0)).numpy() == 0.0
 
 
+def test_a_default_is_the_shortest_number_that_means_it(twin_of, tmp_path):
+    twin_of(lambda is_training: modules.encoder(is_training, momentum=0.9, rate=1e-4), VARIANTS)
+    assert facts(tmp_path)["hyperparameters"] == {"batch_norm_momentum": 0.9, "dropout_rate": 1e-4}
+
+
 def test_in_a_function_of_the_consumer(twin_of):
     loaded = twin_of(modules.encoder, VARIANTS)
 
