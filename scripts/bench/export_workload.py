@@ -71,7 +71,7 @@ def measure(exporter, estimator) -> None:
         found = {
             "wall_secs": time.perf_counter() - wall,
             "cpu_secs": time.process_time() - cpu,
-            "more_mb": max(0.0, _peak_mb() - before),
+            "more_mb": max(0.0, peak_mb() - before),
             "tensorflow": tf.__version__,
         }
         if not tf.io.gfile.exists(os.path.join(tf.compat.as_str(path), "embedding", "tfhub_module.pb")):
@@ -85,7 +85,7 @@ def _resident_mb() -> float:
         return int(file.read().split()[1]) * resource.getpagesize() / (1 << 20)
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most memory that the process ever had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 10)
 
