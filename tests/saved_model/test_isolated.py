@@ -1,6 +1,7 @@
 """Tests of hubpipe.saved_model.isolated."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -76,12 +77,24 @@ def test_errors_reach_the_caller():
     assert not [thread for thread in threading.enumerate() if thread.name == "hubpipe-twin"]
 
 
+def crash():
+    """Ends its process as a failed check in TensorFlow's own code does."""
+    os.abort()
+
+
+@pytest.mark.process
+def test_a_crash_is_blamed_on_what_was_given():
+    with pytest.raises(errors.FormatError) as caught:
+        isolated.call_in_process(f"{HERE}:crash")
+    assert str(caught.value) == f"{HERE}:crash: what it was given ends its process with SIGABRT, {{}}"
+
+
 @pytest.mark.process
 def test_in_a_process_of_its_own():
     assert isolated.call_in_process(f"{HERE}:state", name="me") == EXPECTED
     with pytest.raises(errors.ModuleSpecError, match="^it is so$"):
         isolated.call_in_process(f"{HERE}:fail", kind="ModuleSpecError")
-    with pytest.raises(errors.ExportError) as caught:
+    with pytest.raises(errors.ResourceError) as caught:
         isolated.call_in_process(f"{HERE}:broken")
     assert str(caught.value).startswith(f"{HERE}:broken: its process ended with 1: ")
     assert "ZeroDivisionError: by zero" in str(caught.value)
