@@ -8,6 +8,7 @@ or the largest number of the array, whichever is less; integers, strings and val
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -187,8 +188,13 @@ class _Comparison:
         fixed = {key: value for key, value in found.items() if key not in random}
         return _noted(compared(f"serving of {served_as!r}", flat, fixed), module.notes)
 
+    @functools.cached_property
+    def _values(self) -> dict[str, np.ndarray]:
+        """The variables of the module, on disk."""
+        return self._module.variables()
+
     def _variables(self) -> Check:
-        module, other = self._module.variables(), self._twin.variables()
+        module, other = self._values, self._twin.variables()
         problems = []
         if sorted(module) != sorted(other):
             problems.append(f"the module has {sorted(module)!r}, the twin {sorted(other)!r}")
@@ -236,12 +242,11 @@ class _Comparison:
 
     def _step(self, what: str, name: str, scalars: sides.Scalars, twin_scalars: sides.Scalars) -> Check:
         inputs = self._inputs[name]
-        module = _Trial(lambda: _labelled(*self._module.step(name, inputs, scalars)))
-        check = _compared_trials(
-            what, module, _Trial(lambda: _labelled(*self._twin.step(name, inputs, twin_scalars)))
-        )
-        before = _labelled({}, self._module.variables())
-        moved = [key for key, value in before.items() if not sides.is_equal(value[0], module.first[key][0])]
+        before = self._values
+        module = _Trial(lambda: _labelled(*self._module.step(name, inputs, scalars), before))
+        other = _Trial(lambda: _labelled(*self._twin.step(name, inputs, twin_scalars), before))
+        check = _compared_trials(what, module, other)
+        moved = [key for key, value in before.items() if module.first[f"variable {key}"][0] is not value]
         return _noted(check, [f"{len(moved)} variables moved by update ops", *module.notes])
 
 
@@ -277,9 +282,15 @@ class _Trial:
             tries -= 1
 
 
-def _labelled(outputs: sides.Outputs, variables: Mapping[str, np.ndarray]) -> sides.Outputs:
+def _labelled(
+    outputs: sides.Outputs, variables: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]
+) -> sides.Outputs:
+    """All results of a step; a variable that is as before is that very array: large ones are not kept twice."""
     labelled = {f"output {key}": value for key, value in outputs.items()}
-    return labelled | {f"variable {key}": [value] for key, value in variables.items()}
+    for key, value in variables.items():
+        is_moved = key not in before or not sides.is_equal(value, before[key])
+        labelled[f"variable {key}"] = [value if is_moved else before[key]]
+    return labelled
 
 
 def _another(value: float | int | bool) -> float | int | bool:
@@ -335,13 +346,14 @@ def compared(
     largest, problems = 0.0, []
     for key in sorted(expected):
         for left, right in zip(expected[key], found[key], strict=True):
+            if sides.is_equal(left, right):
+                continue
             if _kind(left) != _kind(right):
                 problems.append(f"{key!r} is {_kind(left)} in {first}, {_kind(right)} in {second}")
             elif left.shape != right.shape:
                 problems.append(f"{key!r} has shape {left.shape} in {first}, {right.shape} in {second}")
             elif _kind(left) == "string" or left.dtype.kind in "biu":
-                if not sides.is_equal(left, right):
-                    problems.append(f"{key!r} differs in {_count(left, right)} of {left.size} elements")
+                problems.append(f"{key!r} differs in {_count(left, right)} of {left.size} elements")
             else:
                 difference = _difference(left, right)
                 largest = max(largest, difference)

@@ -306,7 +306,13 @@ def is_equal(left: np.ndarray, right: np.ndarray) -> bool:
     if left.dtype.kind in "OSU" or right.dtype.kind in "OSU":
         first, second = (list(map(tf.compat.as_bytes, array.ravel().tolist())) for array in (left, right))
         return left.shape == right.shape and first == second
-    return left.shape == right.shape and left.tobytes() == right.tobytes()
+    if (left.shape, left.dtype) != (right.shape, right.dtype):
+        return False
+    if left is right or left.size == 0:
+        return True
+    words = np.dtype(f"u{left.itemsize}") if left.itemsize in (1, 2, 4, 8) else np.dtype("u1")
+    first, second = (np.ascontiguousarray(array).view(words) for array in (left, right))
+    return bool(np.array_equal(first, second))
 
 
 def _around(loaded, rate: float) -> tf.keras.Model:
