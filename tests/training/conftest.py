@@ -20,6 +20,7 @@ model_fn:
 optimizer: {{kind: adam, learning_rate: 0.02}}
 training: {{max_steps: 6, evaluate_every_steps: 2, log_every_steps: 1}}
 selection: {{metric: loss}}
+export: {{twin: false}}
 store: {{dir: {directory}/store}}
 model_dir: {directory}/run
 """

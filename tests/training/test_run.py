@@ -54,6 +54,21 @@ def weights(config, step):
     return {name: tf.train.load_variable(path, name) for name, _ in tf.train.list_variables(path)}
 
 
+def test_a_version_carries_its_twin_and_what_it_was_compared_on(tiny):
+    config = tiny("export.twin=true", "training.max_steps=2")
+    result, _ = start(config)
+    version = store.Store(config.store.dir, config.name).latest()
+    facts = version.manifest()
+    assert result.path == version.path
+    assert facts["twin"]["lost"] == []
+    assert max(filter(None, facts["twin"]["differences"].values()), default=0.0) <= 1e-6
+    assert facts["regularizers"]["hidden_1/kernel"]["l2"] == config.model_fn.regularizers.kernel.l2
+    files = set(facts["files"])
+    assert {"tf2/saved_model.pb", "assets.extra/hubpipe/golden.npz", "assets.extra/hubpipe/head.index"} <= files
+    with np.load(os.path.join(version.path, "assets.extra/hubpipe/golden.npz")) as golden:
+        assert list(golden["inputs/text/0"])[0].startswith(b"the ")
+
+
 def test_a_run_from_data_to_versions(tiny):
     config = tiny()
     result, lines = start(config)
