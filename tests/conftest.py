@@ -1,6 +1,11 @@
 """Fixtures of several folders."""
 
+import hypothesis
 import pytest
+
+# The same examples everywhere, however slow the machine is: a test's outcome depends on the code alone.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

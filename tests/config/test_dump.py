@@ -55,7 +55,7 @@ def path(tmp_path_factory):
 
 
 @hypothesis.given(config=configs)
-@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.settings(max_examples=60)
 def test_dump_loads_to_an_equal_config(path, config):
     path.write_text(dump.dump(config), encoding="utf-8", newline="")
     assert load.load(path) == config

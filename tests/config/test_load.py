@@ -147,7 +147,7 @@ def path(tmp_path_factory):
     example=st.sampled_from(EXAMPLES),
     changes=st.lists(st.tuples(st.sampled_from(PATHS), VALUES | st.just("drop")), max_size=4),
 )
-@hypothesis.settings(max_examples=150, deadline=None)
+@hypothesis.settings(max_examples=150)
 def test_any_change_ends_in_a_config_or_in_placed_problems(path, example, changes):
     data = copy.deepcopy(example)
     for keys, value in changes:

@@ -257,7 +257,7 @@ def _files(directory):
 
 
 @hypothesis.given(recipe=_recipes)
-@hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=25)
 def test_round_trip(recipe):
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
@@ -277,7 +277,7 @@ def test_round_trip(recipe):
 
 
 @hypothesis.given(recipe=_recipes)
-@hypothesis.settings(max_examples=10, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=10)
 def test_export_from_the_checkpoint_of_a_module(recipe):
     """ModuleSpec.export from the module's own values gives the module, as Module.export does from a session."""
     hypothesis.assume(recipe.variables)

@@ -101,7 +101,7 @@ def test_broken_entries(entry, problem):
 
 
 @hypothesis.given(st.one_of(st.binary(max_size=60), st.tuples(st.integers(0, 31), st.binary(max_size=4))))
-@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.settings(max_examples=300)
 def test_any_bytes_are_an_entry_or_a_format_error(change):
     data = change
     if isinstance(change, tuple):

@@ -77,7 +77,7 @@ def test_top_k_with_fewer_classes_than_k():
     assert found["top_k_accuracy"] == 1.0
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=12), st.integers(1, 5))
 def test_macro_f1_is_that_of_plain_python(pairs, batch_size):
     logits = np.eye(4, dtype=np.float32)[[predicted for _, predicted in pairs]]

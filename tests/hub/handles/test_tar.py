@@ -46,7 +46,7 @@ _NAMES = st.text(string.ascii_letters + "ü字.-_ /", min_size=1, max_size=300)
 
 @pytest.mark.parametrize("tar_format", _FORMATS)
 @hypothesis.given(st.lists(st.tuples(_NAMES, st.one_of(st.none(), st.binary(max_size=1500))), max_size=5))
-@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.settings(max_examples=40)
 def test_reads_what_tarfile_writes(tar_format, members):
     try:
         data = _tar(*members, tar_format=tar_format)
@@ -154,7 +154,7 @@ def test_only_zeros_may_follow():
 
 
 @hypothesis.given(st.data())
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 def test_mutations_give_format_errors_only(data):
     mutated = bytearray(_tar(("a" * 120, b"x" * 600), ("d", None), ("ü", b"y")))
     for _ in range(data.draw(st.integers(1, 4))):
