@@ -1,0 +1,413 @@
+"""Retraining that is disturbed in many ways, and what must be true after each.
+
+The jobs are those of hubpipe.retrain, each in a process of its own. The processes, and those of the gates, are
+forked from one that has imported TensorFlow, which saves each of them some seconds; nothing else is different.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import multiprocessing
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Iterator, Sequence
+from multiprocessing import connection
+
+from hubpipe import cli, retrain
+from hubpipe.compat import quiet
+from hubpipe.files import faults
+from hubpipe.retraining import job as job_lib  # noqa: F401  for the processes that are forked
+from hubpipe.saved_model import isolated
+from hubpipe.store import store as store_lib
+
+_NAME = "crash"
+_CONFIG = """
+name: {name}
+inputs:
+  kind: text
+  train: {{files: {directory}/train.csv}}
+  eval: {{files: {directory}/eval.csv}}
+  batch_size: 8
+model_fn:
+  kind: text
+  encoder: {{embedding_dim: 4, hidden_units: [4], min_count: 1, char_ngrams: []}}
+  dropout: {{rate: 0.0}}
+optimizer: {{kind: adam, learning_rate: 0.003}}
+training: {{max_steps: 10, evaluate_every_steps: 5}}
+selection: {{metric: loss}}      # goes down from job to job, as each starts from the version before
+export: {{keep_latest: 3}}
+model_dir: {directory}/runs
+store: {{dir: {directory}/modules}}
+"""
+_ANIMALS, _PLANTS = ("cat", "dog", "horse", "mouse"), ("oak", "fern", "rose", "moss")
+_HANG_SECS = 600.0  # a job takes seconds; load alone makes none take this long
+_DISK_BYTES = 64 << 20
+_LARGEST_FILE_BYTES = 60_000  # of a job
+_FILES, _DIRS = 28, 7  # how many a job writes
+_DIRECTORIES = ("modules", "runs")
+_ENDED_WELL = ("published", "no_improvement")
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+@dataclasses.dataclass(frozen=True)
+class Disturbance:
+    """What happens to a job.
+
+    Attributes:
+        kind: "point", "time", "full", "read-only" or "second".
+        where: the point; for "read-only" the directory.
+        amount: for "point" the how-many-eth time; for "time" and "full" the share, in [0, 1), of what a whole job
+            takes.
+    """
+
+    kind: str
+    where: str = ""
+    amount: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        return {
+            "point": f"killed at {self.where}",
+            "time": "killed at a random time",
+            "full": "disk full",
+            "read-only": f"{self.where} becomes read-only",
+            "second": "killed, a second job meanwhile",
+        }[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """A job that was disturbed, and the same job started again.
+
+    Attributes:
+        disturbance: what happened to the first.
+        first: how it ended: "killed", its outcome, or an exit code.
+        second: how the other ended.
+        problems: invariants that do not hold, a line each.
+    """
+
+    disturbance: Disturbance
+    first: str
+    second: str
+    problems: list[str]
+
+
+def plan(kills: int, seed: int, directories: Sequence[str]) -> list[Disturbance]:
+    """What to do, in random order: kills at every point and at random times, and an eighth as many others.
+
+    Args:
+        kills: how many; two of three at a point.
+        seed: of all that is random.
+        directories: those that can be made read-only.
+    """
+    chance = random.Random(seed)
+    limits = {point: {"file": _FILES, "dir": _DIRS}.get(point.partition(".")[0], 1) for point in faults.POINTS}
+    stages = [point for point in faults.POINTS if limits[point] == 1]
+    found = []
+    for number in range(kills):
+        if number % 3 == 2:
+            found.append(Disturbance("time", amount=chance.random()))
+        else:
+            point = faults.POINTS[(number - number // 3) % len(faults.POINTS)]
+            found.append(Disturbance("point", point, chance.randint(1, limits[point])))
+    for number in range(-(-kills // 24)):  # an eighth, rounded up
+        found.append(Disturbance("full", amount=chance.random()))
+        found.append(Disturbance("second", chance.choice(stages)))
+        if directories:
+            found.append(Disturbance("read-only", directories[number % len(directories)]))
+    chance.shuffle(found)
+    return found
+
+
+class Campaign:
+    """A module that is retrained again and again, on data that grow, and a record of what must not get worse."""
+
+    def __init__(self, directory: str, disk: "Disk"):
+        """Writes data and config, and publishes the first version undisturbed."""
+        self._directory = pathlib.Path(directory)
+        self._disk = disk
+        self._number = 0
+        self._store = store_lib.Store(str(self._directory / "modules"), _NAME)
+        self._best: float | None = None
+        self._reasons: list[str] = []  # of the last job
+        self._log = tempfile.NamedTemporaryFile(prefix="crash-campaign-")  # noqa: SIM115  of the last job
+        pairs = [
+            f"the {one} and the {other},{label}"
+            for label, words in (("animal", _ANIMALS), ("plant", _PLANTS))
+            for one in words
+            for other in words
+            if one != other
+        ]
+        self._rows = pairs[::2] + pairs[1::4]
+        self._write("eval.csv", pairs[3::4])
+        (self._directory / "config.yaml").write_text(_CONFIG.format(name=_NAME, directory=directory))
+        server = _CONTEXT.Process()  # starts the process that forks, which takes longer than a job
+        server.start()
+        server.join()
+        free = self._disk.free_bytes
+        begun = time.monotonic()
+        self._grow()
+        self.first = self._ended(self._start())
+        self._seconds, self._bytes = time.monotonic() - begun, free - self._disk.free_bytes
+        self.problems = [*self._problems(), *self._remains(self.first)]
+
+    def run(self, disturbance: Disturbance) -> Round:
+        """Disturbs a job, looks, starts it again, looks."""
+        self._grow()
+        first = getattr(self, "_" + disturbance.kind.replace("-", "_"))(disturbance)
+        problems = [f"after it: {line}" for line in self._problems()]
+        second = self._ended(self._start())
+        problems += [f"after the next job: {line}" for line in (*self._problems(), *self._remains(second))]
+        return Round(disturbance, first, second, problems)
+
+    @property
+    def log(self) -> str:
+        """What the last job wrote to stderr."""
+        return pathlib.Path(self._log.name).read_text()
+
+    # Disturbances; each returns how the job ended.
+
+    def _point(self, disturbance: Disturbance) -> str:
+        return self._ended(self._start(fault=f"{disturbance.where}:{int(disturbance.amount)}"))
+
+    def _time(self, disturbance: Disturbance) -> str:
+        job = self._start()
+        job.process.join(disturbance.amount * self._seconds)
+        if job.process.is_alive():
+            os.kill(job.process.pid, signal.SIGKILL)
+        return self._ended(job)
+
+    def _full(self, disturbance: Disturbance) -> str:
+        with self._disk.filled(disturbance.amount, self._bytes) as limit:
+            return self._ended(self._start(limit=limit))
+
+    def _read_only(self, disturbance: Disturbance) -> str:
+        job = self._start()
+        self._wait_for_lock(job)
+        with self._disk.read_only(str(self._directory / disturbance.where)):
+            return self._ended(job)
+
+    def _second(self, disturbance: Disturbance) -> str:
+        first = self._start(fault=disturbance.where)
+        self._wait_for_lock(first)
+        second = self._ended(self._start())
+        return f"{self._ended(first)}; the other {second}"
+
+    def _wait_for_lock(self, job: "_Job") -> None:
+        leases = pathlib.Path(self._store.path, ".retrain", ".leases")
+        while job.process.is_alive() and not (leases.is_dir() and any(leases.iterdir())):
+            time.sleep(0.01)
+
+    # Jobs.
+
+    def _grow(self) -> None:
+        """A new day: one more row, and a run key of its own."""
+        self._number += 1
+        self._rows.append(self._rows[self._number % len(_ANIMALS)])
+        self._write("train.csv", self._rows)
+
+    def _write(self, name: str, rows: Sequence[str]) -> None:
+        (self._directory / name).write_text("\n".join(["text,label", *rows]) + "\n")
+
+    def _start(self, fault: str = "", limit: int | None = None) -> "_Job":
+        arguments = ["--config", str(self._directory / "config.yaml"), "--run_key", f"round-{self._number:03}"]
+        receiver, sender = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(target=_run_job, args=(arguments, fault, limit, sender, self._log.name))
+        process.start()
+        sender.close()
+        return _Job(process, receiver)
+
+    def _ended(self, job: "_Job") -> str:
+        """Waits for a job; how it ended."""
+        job.process.join(_HANG_SECS)
+        if job.process.is_alive():
+            os.kill(job.process.pid, signal.SIGKILL)
+            return "hung"
+        printed = _all_of(job.output)
+        code = job.process.exitcode
+        if code == -signal.SIGKILL:
+            return "killed"
+        try:
+            found = json.loads(printed)
+        except ValueError:
+            return f"exit code {code} without a line of JSON: {printed!r}, {self.log!r}"
+        if found["exit_code"] != code:
+            return f"exit code {code}, but {found}"
+        self._reasons = found["reasons"]
+        return found["outcome"]
+
+    # Invariants.
+
+    def _problems(self) -> list[str]:
+        """What must be true at any time, and is not."""
+        versions = self._store.versions()
+        found = [f"version {version.number}: {line}" for version in versions for line in version.problems()]
+        try:
+            current = self._store.current()
+            if current is None:
+                return found
+            value = current.manifest()["metrics"]["loss"]
+        except Exception as error:  # whatever it is, a consumer would meet it as well
+            return [*found, f"current: {error}"]
+        if self._best is not None and value > self._best:
+            found.append(f"current version {current.number} has a loss of {value}, there was {self._best}")
+        self._best = value if self._best is None else min(value, self._best)
+        return found
+
+    def _remains(self, outcome: str) -> list[str]:
+        """What must be true after a job that nobody disturbed, and is not."""
+        found = [] if outcome in _ENDED_WELL else [f"the job ended: {outcome} {self._reasons}"]
+        for pattern in (".staging-*", ".claim-*", ".leases/*"):
+            found += [f"left behind: {path}" for path in self._directory.rglob(pattern)]
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    process: multiprocessing.Process
+    output: connection.Connection
+
+
+class Disk:
+    """Where a campaign takes place, and what can be done to it.
+
+    Attributes:
+        how: for people, how a full disk is made.
+        free_bytes: what is free, 0 if that does not matter.
+    """
+
+    how = "no file may be longer than some bytes (RLIMIT_FSIZE)"
+    free_bytes = 0
+
+    @property
+    def read_only_directories(self) -> tuple[str, ...]:
+        """Those that can be made read-only; to root permissions mean nothing."""
+        return _DIRECTORIES if os.geteuid() else ()
+
+    @contextlib.contextmanager
+    def filled(self, share: float, needed: int) -> Iterator[int | None]:
+        """Leaves a share of the bytes needed; yields the limit of a file's size if that is how it is done."""
+        yield int(share * _LARGEST_FILE_BYTES)
+
+    @contextlib.contextmanager
+    def read_only(self, path: str) -> Iterator[None]:
+        """Keeps everybody from writing into a directory, and into those in it."""
+        modes = {found: os.stat(found).st_mode for found, _, _ in os.walk(path)}
+        for found, mode in modes.items():
+            os.chmod(found, mode & ~0o222)
+        try:
+            yield
+        finally:
+            for found, mode in modes.items():
+                os.chmod(found, mode)
+
+
+class TemporaryDisk(Disk):
+    """A small file system in memory, which root can mount."""
+
+    how = f"a tmpfs of {_DISK_BYTES >> 20} MB, filled"
+    read_only_directories = _DIRECTORIES
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def __enter__(self) -> "TemporaryDisk":
+        _mount("-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", self._path)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        subprocess.run(["umount", "--lazy", self._path], check=True)
+
+    @property
+    def free_bytes(self) -> int:
+        """What is free."""
+        found = os.statvfs(self._path)
+        return found.f_bavail * found.f_frsize
+
+    @contextlib.contextmanager
+    def filled(self, share: float, needed: int) -> Iterator[int | None]:
+        """Fills the disk but for a share of the bytes needed."""
+        filler = os.path.join(self._path, "filler")
+        try:
+            with open(filler, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, max(1, self.free_bytes - int(share * needed)))
+            yield None
+        finally:
+            os.remove(filler)
+
+    @contextlib.contextmanager
+    def read_only(self, path: str) -> Iterator[None]:
+        """Mounts a directory over itself, for reading."""
+        _mount("--bind", path, path)
+        try:
+            _mount("-o", "remount,ro,bind", path)
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def _mount(*arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise PermissionError(done.stderr.strip())
+
+
+# In the processes of the jobs.
+
+
+def _run_job(
+    arguments: list[str], fault: str, limit: int | None, output: connection.Connection, log_path: str
+) -> None:
+    """Is the command; what it prints on stdout goes into the pipe."""
+    os.environ[faults.VARIABLE] = fault
+    os.dup2(output.fileno(), 1)
+    output.close()
+    with open(log_path, "wb") as log:
+        os.dup2(log.fileno(), 2)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    isolated.subprocess = types.SimpleNamespace(run=_run_forked)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    sys.argv = ["retrain", *arguments]
+    cli.run(retrain.main, retrain.FLAGS)
+
+
+def _run_forked(command: Sequence[str], *, input: str, **_: object) -> subprocess.CompletedProcess:
+    """In the place of subprocess.run, for the one command that hubpipe.saved_model.isolated starts."""
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_run_isolated, args=(command[-1], input, sender))
+    process.start()
+    sender.close()
+    printed = _all_of(receiver)
+    process.join()
+    return subprocess.CompletedProcess(command, process.exitcode, printed, "")
+
+
+def _run_isolated(function: str, arguments: str, output: connection.Connection) -> None:
+    os.dup2(output.fileno(), 1)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.argv, sys.stdin = ["isolated", function], io.StringIO(arguments)
+    isolated.main()
+    sys.stdout.flush()
+
+
+def _all_of(pipe: connection.Connection) -> str:
+    """All that is written into a pipe, until its last writer ends."""
+    with os.fdopen(os.dup(pipe.fileno()), "rb") as file:
+        pipe.close()
+        return file.read().decode()
+
+
+quiet.import_tensorflow()  # by the process that the others are forked from
+_CONTEXT.set_forkserver_preload([__name__])
