@@ -2,8 +2,8 @@
 
     python -m hubpipe.retrain --config configs/text.yaml --run_key 2026-11-20
 
-Prints one JSON object on stdout, also when it fails; progress and logs go to stderr. Started again with the same run
-key it goes on where it was, or tells again what it did. Without a run key the data and the config are the key.
+Prints one JSON object on stdout, also when it fails; progress and logs go to stderr. Started again with the same
+run key it goes on where it was, or tells again what it did. Without a run key data and config are the key.
 Exit codes: 0 done (published, no improvement or skipped: see "outcome"), 1 failed, 2 wrong usage, config or data,
 3 rejected by a gate, 75 preempted by SIGTERM or SIGINT: run it again.
 """

@@ -160,15 +160,15 @@ class Campaign:
         self._grow()
         self.first = self._ended(self._start())
         self._seconds, self._bytes = time.monotonic() - begun, free - self._disk.free_bytes
-        self.problems = [*self._problems(), *self._remains(self.first)]
+        self.problems = [*self.broken(), *self.remains(self.first)]
 
     def run(self, disturbance: Disturbance) -> Round:
         """Disturbs a job, looks, starts it again, looks."""
         self._grow()
         first = getattr(self, "_" + disturbance.kind.replace("-", "_"))(disturbance)
-        problems = [f"after it: {line}" for line in self._problems()]
+        problems = [f"after it: {line}" for line in self.broken()]
         second = self._ended(self._start())
-        problems += [f"after the next job: {line}" for line in (*self._problems(), *self._remains(second))]
+        problems += [f"after the next job: {line}" for line in (*self.broken(), *self.remains(second))]
         return Round(disturbance, first, second, problems)
 
     @property
@@ -249,7 +249,7 @@ class Campaign:
 
     # Invariants.
 
-    def _problems(self) -> list[str]:
+    def broken(self) -> list[str]:
         """What must be true at any time, and is not."""
         versions = self._store.versions()
         found = [f"version {version.number}: {line}" for version in versions for line in version.problems()]
@@ -265,7 +265,7 @@ class Campaign:
         self._best = value if self._best is None else min(value, self._best)
         return found
 
-    def _remains(self, outcome: str) -> list[str]:
+    def remains(self, outcome: str) -> list[str]:
         """What must be true after a job that nobody disturbed, and is not."""
         found = [] if outcome in _ENDED_WELL else [f"the job ended: {outcome} {self._reasons}"]
         for pattern in (".staging-*", ".claim-*", ".leases/*"):
@@ -327,7 +327,7 @@ class TemporaryDisk(Disk):
         return self
 
     def __exit__(self, *error: object) -> None:
-        subprocess.run(["umount", "--lazy", self._path], check=True)
+        _unmount(self._path)
 
     @property
     def free_bytes(self) -> int:
@@ -349,12 +349,25 @@ class TemporaryDisk(Disk):
     @contextlib.contextmanager
     def read_only(self, path: str) -> Iterator[None]:
         """Mounts a directory over itself, for reading."""
-        _mount("--bind", path, path)
-        try:
-            _mount("-o", "remount,ro,bind", path)
+        with tempfile.TemporaryDirectory() as aside, contextlib.ExitStack() as stack:
+            # Made read-only aside, since it is refused where somebody has a file open for writing.
+            stack.enter_context(_mounted("--bind", path, aside))
+            _mount("-o", "remount,ro,bind", aside)
+            stack.enter_context(_mounted("--bind", aside, path))
             yield
-        finally:
-            subprocess.run(["umount", "--lazy", path], check=True)
+
+
+@contextlib.contextmanager
+def _mounted(*arguments: str) -> Iterator[None]:
+    _mount(*arguments)
+    try:
+        yield
+    finally:
+        _unmount(arguments[-1])
+
+
+def _unmount(path: str) -> None:
+    subprocess.run(["umount", "--lazy", path], check=True)
 
 
 def _mount(*arguments: str) -> None:
