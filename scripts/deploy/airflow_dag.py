@@ -46,9 +46,11 @@ def retrain_docs_text():
 
     @task(execution_timeout=datetime.timedelta(hours=6))
     def retrain(ds: str | None = None) -> dict:
-        # The key is Airflow's day, so that a retry, or a run cleared by hand, is the same job. Who triggers Airflow 3
-        # by hand need not name a day: then data and config are the key.
-        command = [_PYTHON, "-m", "hubpipe.retrain", "--config", _CONFIG, *(["--run_key", ds] if ds else [])]
+        # The key is Airflow's day, so that a retry, or a run cleared by hand, is the same job. Who triggers
+        # Airflow 3 by hand need not name a day: then data and config are the key.
+        command = [_PYTHON, "-m", "hubpipe.retrain", "--config", _CONFIG]
+        if ds:
+            command += ["--run_key", ds]
         job = subprocess.Popen(command, cwd=_DIRECTORY, stdout=subprocess.PIPE, text=True)
         try:
             printed, _ = job.communicate()
