@@ -1,6 +1,7 @@
 """Tests of hubpipe.gates.result."""
 
 import pytest
+import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.gates import result
@@ -23,3 +24,13 @@ def test_an_error_of_hubpipe_says_what_it_says():
     with pytest.raises(errors.SignatureError) as caught, result.blamed("m cannot be read"):
         raise errors.SignatureError("no such signature")
     assert str(caught.value) == "no such signature"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")]
+)
+def test_a_module_is_not_blamed_for_want_of_memory(error):
+    with pytest.raises(errors.ResourceError) as caught, result.blamed("outside"), result.blamed("m cannot be read"):
+        raise error
+    assert not isinstance(caught.value, errors.HubpipeError)
+    assert str(caught.value).startswith(f"m cannot be read: {type(error).__name__}: ")
