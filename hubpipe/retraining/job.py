@@ -114,7 +114,8 @@ def _locked(
         )
     candidate = store_lib.Store(job.candidates_dir, config.name).version(trained.best.versions[config.name])
     progress.note(f"judging the candidate of step {trained.best.step}")
-    verdict = judging.judge(candidate, current, config, data)
+    # The version that is current by now, not the one from before the training.
+    verdict = judging.judge(candidate, store.current(), config, data)
     records.write(job.verdict_path, verdict.to_json())
     faults.reach("job.judged")
     report = dataclasses.replace(report, step=trained.best.step, metrics=verdict.metrics)
@@ -227,7 +228,7 @@ def _adopt(
     if not was_current and not store.promote(version.number, why=f"retrained, run key {job.run_key}"):
         reasons = (*reasons, "the current version is pinned and stays")
     faults.reach("job.promoted")
-    store.collect(config.export.keep_latest, protected=[version.number], keep_runs=1)
+    store.collect(config.export.keep_latest, protected=[version.number, *_best(store, config)], keep_runs=1)
     faults.reach("job.collected")
     facts = version.manifest()
     report = dataclasses.replace(
@@ -248,6 +249,18 @@ def _published(store: store_lib.Store, run_key: str) -> store_lib.Version | None
         if _manifest(version).get("run_key") == run_key:
             return version
     return None
+
+
+def _best(store: store_lib.Store, config: schema.Config) -> list[int]:
+    """The number of the best version, by what each was selected for on the data of its day; none if none was."""
+    selections = {version.number: _manifest(version).get("selection") or {} for version in store.versions()}
+    values = {
+        number: selection["value"]
+        for number, selection in selections.items()
+        if selection.get("metric") == config.selection.metric
+    }
+    choose = max if config.selection.higher_is_better else min
+    return [choose(values, key=values.__getitem__)] if values else []
 
 
 def _manifest(version: store_lib.Version | None) -> dict:

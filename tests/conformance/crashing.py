@@ -268,8 +268,9 @@ class Campaign:
     def remains(self, outcome: str) -> list[str]:
         """What must be true after a job that nobody disturbed, and is not."""
         found = [] if outcome in _ENDED_WELL else [f"the job ended: {outcome} {self._reasons}"]
-        for pattern in (".staging-*", ".claim-*", ".leases/*"):
-            found += [f"left behind: {path}" for path in self._directory.rglob(pattern)]
+        # A claim on the candidates of a job is removed with the job, or by who wants the next.
+        for pattern in ("**/.staging-*", "modules/**/.claim-*", "**/.leases/*"):
+            found += [f"left behind: {path}" for path in self._directory.glob(pattern)]
         return found
 
 

@@ -33,24 +33,27 @@ class Jobs:
     Attributes:
         verdict: what the gates answer; None to ask them.
         runs: pairs (module that the training started from, its result) of the trainings.
-        asked: how often the gates were asked.
+        asked: numbers of the versions that the gates compared the candidates with.
+        meanwhile: called when a training ends.
         notes: what the last job told.
     """
 
     def __init__(self, create, monkeypatch):
         self._create = create
         self.verdict = answer()
-        self.runs, self.asked, self.notes = [], 0, ""
+        self.runs, self.asked, self.notes = [], [], ""
+        self.meanwhile = lambda: None
         train, ask = run_lib.run, judging.judge
 
         def run(*args, warm_start_from, **kwargs):
             found = train(*args, warm_start_from=warm_start_from, **kwargs)
             self.runs.append((warm_start_from, found))
+            self.meanwhile()
             return found
 
-        def judge(*args):
-            self.asked += 1
-            return self.verdict or ask(*args)
+        def judge(candidate, current, *args):
+            self.asked.append(current and current.number)
+            return self.verdict or ask(candidate, current, *args)
 
         monkeypatch.setattr(run_lib, "run", run)
         monkeypatch.setattr(judging, "judge", judge)
@@ -106,7 +109,7 @@ def test_the_same_run_key_is_done_once(jobs):
     assert again.repeated and not first.repeated
     told = {"repeated": False, "started": first.started, "seconds": first.seconds}
     assert dataclasses.replace(again, **told) == first
-    assert (numbers(jobs.store), len(jobs.runs), jobs.asked) == ([1], 1, 1)
+    assert (numbers(jobs.store), len(jobs.runs), jobs.asked) == ([1], 1, [None])
 
 
 def test_a_second_version_knows_its_parent(jobs):
@@ -124,10 +127,22 @@ def test_a_pinned_version_stays_current(jobs):
     assert report.reasons[-1] == "the current version is pinned and stays"
 
 
+def test_a_candidate_is_compared_with_what_is_current_when_it_is_judged(jobs):
+    jobs.start(run_key="day-1")
+    jobs.start(*NEW_DATA, run_key="day-2")
+    jobs.meanwhile = lambda: jobs.store.rollback(1, why="a complaint")
+    jobs.start("seed=3", run_key="day-3")
+    assert jobs.asked == [None, 1, 1]
+    assert jobs.store.version(3).manifest()["parent"] == 1
+
+
 def test_retention_keeps_to_the_config(jobs):
+    values = {}
     for day in range(3):
-        jobs.start(f"seed={day}", "export.keep_latest=1", "retrain.keep_jobs=1", run_key=f"day-{day}")
-    assert numbers(jobs.store) == [3]
+        report = jobs.start(f"seed={day}", "export.keep_latest=1", "retrain.keep_jobs=1", run_key=f"day-{day}")
+        values[report.version] = jobs.store.version(report.version).manifest()["selection"]["value"]
+    best = min(values, key=values.__getitem__)  # of a loss
+    assert numbers(jobs.store) == sorted({best, 3})
     assert sorted(os.listdir(os.path.dirname(jobs.start(run_key="day-2").run_dir))) == ["day-2", "inputs"]
 
 
