@@ -10,12 +10,13 @@ import math
 from hubpipe import errors
 from hubpipe.files import wire
 
+FLOAT32 = 1  # DT_FLOAT
 STRING = 7  # DT_STRING
 MAX_RANK = 254  # TensorFlow's own limit
 PART_KEY_PREFIX = b"\0"  # first byte of a part's key, and of no tensor's name
 
 _DTYPES = {  # DataType -> (name, bytes per element; None if the size does not follow from the shape)
-    1: ("float32", 4),
+    FLOAT32: ("float32", 4),
     2: ("float64", 8),
     3: ("int32", 4),
     4: ("uint8", 1),
@@ -163,7 +164,7 @@ def decode_entry(data: bytes, where: str) -> Entry:
         slices=tuple(_decode_slice(encoded, shape, where) for encoded in fields.get("slices", [])),
     )
     if not entry.slices:
-        _check_size(entry, where)
+        check_size(entry, where)
     return entry
 
 
@@ -233,7 +234,12 @@ def _decode_slice(data: bytes, shape: tuple[int, ...], where: str) -> Slice:
     return Slice(tuple(starts), tuple(lengths), tuple(cut))
 
 
-def _check_size(entry: Entry, where: str) -> None:
+def check_size(entry: Entry, where: str) -> None:
+    """Refuses an entry whose number of bytes is not that of its shape.
+
+    Raises:
+        FormatError: naming both.
+    """
     elements = math.prod(entry.shape)
     name, item_bytes = _DTYPES[entry.dtype]
     if item_bytes is not None and entry.size != elements * item_bytes:

@@ -1,4 +1,4 @@
-"""Tensor bundles, TensorFlow's checkpoint format V2: reading the index, copying tensors by byte ranges.
+"""Tensor bundles, TensorFlow's checkpoint format V2: reading the index, copying and streaming tensors.
 
 A bundle `<prefix>` is `<prefix>.index`, a table name -> where its bytes are, and the data files
 `<prefix>.data-00000-of-00001` and so on. A partitioned tensor has an entry without bytes and one entry per part.
@@ -178,6 +178,66 @@ def join(
             entries[key] = dataclasses.replace(entry, shard=first + entry.shard)
         first += source.num_shards
     _write_index(target_prefix, entries, num_shards)
+
+
+class Stream:
+    """Writes a bundle of one tensor whose bytes come in portions, and whose shape is known when they have come.
+
+        with tensor_bundle.Stream(prefix, checksum) as stream:
+            for rows in portions:
+                stream.write(rows)
+            stream.finish("embeddings", bundle_entry.FLOAT32, (count, dim))
+
+    Nothing is synced to disk. Without `finish` there is no index, and no bundle.
+    """
+
+    def __init__(self, prefix: str | os.PathLike, checksum: Callable[[bytes], int] = crc32c.checksum):
+        """Creates the data file.
+
+        Args:
+            prefix: path of the new bundle; its directory exists, its files do not.
+            checksum: CRC-32C of a portion, not masked; that of crc32c is slow.
+        Raises:
+            FileExistsError: the data file exists.
+        """
+        self._prefix = os.fspath(prefix)
+        self._checksum = checksum
+        self._size = 0
+        self._crc32c = checksum(b"")
+        self._file = open(_shard_path(self._prefix, 0, 1), "xb")  # noqa: SIM115, closed by __exit__
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> None:
+        """Adds the next bytes of the tensor: elements in C order, little-endian."""
+        self._file.write(data)
+        self._crc32c = crc32c.combine(self._crc32c, self._checksum(data), len(data))
+        self._size += len(data)
+
+    def finish(self, name: str, dtype: int, shape: Sequence[int]) -> Bundle:
+        """Writes the index.
+
+        Args:
+            name: of the tensor.
+            dtype: number of its type in TensorFlow's DataType.
+            shape: its shape.
+        Returns:
+            The bundle, read again.
+        Raises:
+            FormatError: a bundle cannot hold the name, or the shape has another number of bytes.
+        """
+        self._file.close()
+        key = name.encode()
+        if not key or _is_part(key):
+            raise errors.FormatError(f"{_index_path(self._prefix)}: no place for a tensor named {name!r}")
+        entry = Entry(dtype, tuple(shape), size=self._size, crc32c=crc32c.mask(self._crc32c))
+        bundle_entry.check_size(entry, f"{_index_path(self._prefix)}: {_shown(key)}")
+        _write_index(self._prefix, {key: entry})
+        return read(self._prefix)
 
 
 def write_empty(prefix: str | os.PathLike) -> None:

@@ -17,6 +17,7 @@ ALLOWED = {
     "retraining": {
         "cli", "compat", "config", "exporters", "files", "gates", "hub", "inputs", "models", "store", "training"
     },
+    "embeddings": {"files", "hub", "models", "saved_model", "store"},
     "exporters": {"compat", "files", "hub", "saved_model", "store"},
     "gates": {"compat", "files", "hub", "saved_model", "store"},
     "saved_model": {"compat", "files", "hub"},
