@@ -2,8 +2,8 @@
 
     python -m hubpipe.export_embeddings --file glove.6B.300d.txt --module_dir OUT
 
-Reads GloVe, word2vec (text and binary) and fastText's .vec, packed by gzip or not, in bounded memory. The signature
-"default" takes sentences, "tokens" single tokens; the twin is OUT/tf2. Needs the extra `embeddings`.
+Reads GloVe, word2vec (text and binary) and fastText's .vec, packed by gzip or not, in bounded memory. Its
+signature "default" takes sentences, "tokens" single tokens; the twin is OUT/tf2. Needs the extra `embeddings`.
 Exit codes: 0 done, 1 not exported, 2 wrong usage, or a file that cannot be read.
 """
 

@@ -1,4 +1,4 @@
-"""Embedding files of word2vec's binary kind: after the header, for each token its bytes, a space and its numbers."""
+"""Embedding files of word2vec's binary kind: a header, then for each token its bytes, a space and its numbers."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _FLOAT = np.dtype("<f4")
 def read(
     source: source_lib.Source, head: header.Header, bad: bad_lines.BadLines, *, block_bytes: int = text.BLOCK_BYTES
 ) -> Iterator[text.Batch]:
-    """Yields the good entries of a file; see text.read. It ends with the entry that the header says is the last."""
+    """Yields the good entries of a file; see text.read. It ends after as many as the header says."""
     entry, rest = 1, b""
     while data := source.read(block_bytes):
         data = rest + data

@@ -20,7 +20,7 @@ MAX_DIM = 1 << 16
 BOM = b"\xef\xbb\xbf"  # which some editors put before UTF-8
 
 _HEADER = re.compile(rb"([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t\r]*\n")
-_NUMBER_BYTES = b"0123456789+-.eE \t\r\n"
+_NUMBER_BYTES = b"0123456789+-.eE \t\r"
 _NUMBER_SHARE = 0.9  # of _NUMBER_BYTES among those of numbers in text; among those of a binary file it is a tenth
 
 
@@ -78,12 +78,12 @@ def count_numbers(words: list[bytes]) -> int:
 
 
 def is_number(word: bytes) -> bool:
-    """Whether a word is a number as embedding files have them; Python's digit groups, "1_000", are none."""
+    """Whether a word is a number as files have them; "1_000" and white space at ends are only Python's."""
     try:
         float(word)
     except ValueError:
         return False
-    return b"_" not in word
+    return b"_" not in word and not word[:1].isspace() and not word[-1:].isspace()
 
 
 def _is_row(match: re.Match, head: bytes) -> bool:
@@ -93,6 +93,6 @@ def _is_row(match: re.Match, head: bytes) -> bool:
 
 
 def _kind(rest: bytes, dim: int) -> str:
-    numbers = rest.partition(b" ")[2][: 4 * dim]
+    numbers = rest.partition(b" ")[2][: 4 * dim].partition(b"\n")[0]
     share = sum(byte in _NUMBER_BYTES for byte in numbers) / max(len(numbers), 1)
     return TEXT if share >= _NUMBER_SHARE else BINARY

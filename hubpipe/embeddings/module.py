@@ -97,7 +97,8 @@ def _check_values(expected: tensor_bundle.Entry, twin_dir: str) -> None:
     """Compares the twin's values with the module's by type, shape, size and checksum."""
     bundle = tensor_bundle.read(os.path.join(twin_dir, format.VARIABLES_DIRECTORY, format.VARIABLES_PREFIX))
     key = records.read(os.path.join(twin_dir, write.FACTS_FILE))["variables"][embeddings.VARIABLE]
-    facts = [(entry.dtype_name, entry.shape, entry.size, entry.crc32c) for entry in (bundle.entries[key], expected)]
+    entries = (bundle.entries[key], expected)
+    facts = [(entry.dtype_name, entry.shape, entry.size, entry.crc32c) for entry in entries]
     if facts[0] != facts[1]:
         raise errors.ParityError(f"{bundle.index_path}: {key!r} is {facts[0]!r}, the module has {facts[1]!r}.")
 

@@ -91,7 +91,8 @@ class Reader:
     def _distinct(self, batch: text.Batch, known: set[str]) -> text.Batch:
         """Leaves out tokens that were there before, or that no vocabulary holds; adds the others to `known`."""
         size = len(known) + len(batch.tokens)
-        has_line_ends = any(end in token for token in batch.tokens for end in _LINE_ENDS)
+        joined = "".join(batch.tokens)
+        has_line_ends = any(end in joined for end in _LINE_ENDS)
         if not has_line_ends and known.isdisjoint(batch.tokens):
             known.update(batch.tokens)
             if len(known) == size:

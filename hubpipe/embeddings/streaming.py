@@ -47,10 +47,10 @@ def store(
     size = 0
     with (
         open(vocabulary_path, "x", encoding="utf-8", newline="\n") as vocabulary,
-        tensor_bundle.Stream(prefix, google_crc32c.value) as stream,
+        tensor_bundle.Stream(prefix, google_crc32c.extend) as stream,
     ):
         for batch in batches:
-            vocabulary.writelines(f"{token}\n" for token in batch.tokens)
+            vocabulary.write("".join([f"{token}\n" for token in batch.tokens]))
             stream.write(batch.vectors.astype("<f4", copy=False).tobytes())
             size += len(batch.tokens)
         stream.write(bytes(4 * dim * oov_buckets))

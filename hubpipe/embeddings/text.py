@@ -15,9 +15,8 @@ from hubpipe import errors
 from hubpipe.embeddings import bad_lines, header
 from hubpipe.embeddings import source as source_lib
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 8 << 20
 _MAX_LINE_BYTES = 16 << 20
-_UNUSUAL = (b"\r", b"\v", b"\f")  # white space that is no separator to polars
 _TOKEN = "token"
 
 
@@ -54,54 +53,65 @@ def read(
     Raises:
         InputError: a line is longer than any embedding.
     """
-    line = head.lines + 1
-    for line, block in _blocks(source, line, block_bytes):
+    next_line = head.lines + 1
+    for block in _blocks(source, block_bytes):
+        if not block.endswith(b"\n"):
+            raise errors.InputError(
+                f"{source.path}: line {next_line} has more than {_MAX_LINE_BYTES} bytes; no embedding file has."
+            )
         block = _normalized(block)
-        yield _parse_block(block, head.dim, line) or _parse_lines(block, head.dim, line, bad)
-        line += block.count(b"\n")
+        num_lines = _num_lines(block)
+        batch = _parse_block(block, head.dim, next_line, num_lines)
+        yield batch or _parse_lines(block, head.dim, next_line, bad)
+        next_line += num_lines
     if source.damage:
-        bad.add(f"line {line}", source.damage)
+        bad.add(f"line {next_line}", source.damage)
 
 
-def _blocks(source: source_lib.Source, line: int, block_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Pairs (number of the first line, whole lines), each line ended; a last one without end counts, unless the
-    data is damaged there."""
+def _blocks(source: source_lib.Source, block_bytes: int) -> Iterator[bytes]:
+    """Whole lines, each ended; a last one without an end counts, unless the data is damaged there.
+
+    The last block is the beginning of a line if that is too long.
+    """
     rest = b""
     while data := source.read(block_bytes):
-        whole, line_end, begun = data.rpartition(b"\n")
-        if line_end:
-            block = rest + whole + line_end
-            yield line, block
-            line += block.count(b"\n")
-            rest = begun
-        else:
-            rest += data
+        data = rest + data
+        end = data.rfind(b"\n") + 1
+        block, rest = data[:end], data[end:]
+        if block:
+            yield block
         if len(rest) > _MAX_LINE_BYTES:
-            raise errors.InputError(
-                f"{source.path}: line {line} has more than {_MAX_LINE_BYTES} bytes; this is no embedding file."
-            )
+            yield rest
+            return
     if rest and not source.damage:
-        yield line, rest + b"\n"
+        yield rest + b"\n"
+
+
+def _num_lines(block: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))  # ten times faster than bytes.count
 
 
 def _normalized(block: bytes) -> bytes:
-    """The same lines with one kind of separator and, as a rule, none at the end."""
-    for old, new in ((b"\r\n", b"\n"), (b"\t", b" "), (b" \n", b"\n")):
-        if old in block:
-            block = block.replace(old, new)
+    """The same lines with one kind of separator and of line end, and no separator there if all have one."""
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+    if b"\t" in block:
+        block = block.replace(b"\t", b" ")
+    if block[: block.index(b"\n")].endswith(b" "):
+        block = block.replace(b" \n", b"\n")
     return block
 
 
-def _parse_block(block: bytes, dim: int, first_line: int) -> Batch | None:
+def _parse_block(block: bytes, dim: int, first_line: int, num_lines: int) -> Batch | None:
     """Parses a block; None if not every line of it is a token and its numbers, with single spaces between them."""
-    if block.startswith(header.BOM) or any(byte in block for byte in _UNUSUAL):
+    if block.startswith(header.BOM) or b"\r" in block:  # polars drops them
         return None
     schema = {_TOKEN: pl.String, **{str(column): pl.Float64 for column in range(dim)}}
     try:
         table = pl.read_csv(io.BytesIO(block), has_header=False, separator=" ", quote_char=None, schema=schema)
     except pl.exceptions.PolarsError:
         return None
-    if table.height != block.count(b"\n") or any(column.null_count() for column in table.iter_columns()):
+    if table.height != num_lines or any(column.null_count() for column in table.iter_columns()):
         return None
     vectors = _rounded(table.select(pl.exclude(_TOKEN)).to_numpy())
     if not np.isfinite(vectors).all():
@@ -129,17 +139,20 @@ def _parse_line(line: bytes, dim: int) -> tuple[str, np.ndarray]:
     Raises:
         ValueError: with what is wrong.
     """
-    words = line.split()
+    line = line.rstrip(b" ")
+    words = [word for word in line.split(b" ") if word]
     if not words:
         raise ValueError("it is empty")
     num_columns, num_numbers = len(words) - 1, header.count_numbers(words)
-    if len(words) == dim and line[:1].isspace():
+    if len(words) == dim and line.startswith(b" "):
         raise ValueError("the token is empty")
     if num_columns < dim:
         raise ValueError(f"{num_columns} columns after the token, expected {dim}")
     if num_columns > dim and num_numbers > dim:  # else the first of these columns belong to the token
         raise ValueError(f"{min(num_columns, num_numbers)} numbers, expected {dim}")
-    token, *columns = line.strip().rsplit(None, dim)
+    columns, token = words[-dim:], line.lstrip(b" ")
+    for column in reversed(columns):
+        token = token.removesuffix(column).rstrip(b" ")
     strange = next((column for column in columns if not header.is_number(column)), None)
     if strange is not None:
         raise ValueError(f"{bad_lines.shown(strange)} is not a number")

@@ -183,7 +183,7 @@ def join(
 class Stream:
     """Writes a bundle of one tensor whose bytes come in portions, and whose shape is known when they have come.
 
-        with tensor_bundle.Stream(prefix, checksum) as stream:
+        with tensor_bundle.Stream(prefix, extend) as stream:
             for rows in portions:
                 stream.write(rows)
             stream.finish("embeddings", bundle_entry.FLOAT32, (count, dim))
@@ -191,19 +191,20 @@ class Stream:
     Nothing is synced to disk. Without `finish` there is no index, and no bundle.
     """
 
-    def __init__(self, prefix: str | os.PathLike, checksum: Callable[[bytes], int] = crc32c.checksum):
+    def __init__(self, prefix: str | os.PathLike, extend: Callable[[int, bytes], int]):
         """Creates the data file.
 
         Args:
             prefix: path of the new bundle; its directory exists, its files do not.
-            checksum: CRC-32C of a portion, not masked; that of crc32c is slow.
+            extend: from the CRC-32C of some bytes, not masked, and more bytes to that of both, such as
+                google_crc32c.extend; Python's own speed, as that of crc32c, is too slow for tensors.
         Raises:
             FileExistsError: the data file exists.
         """
         self._prefix = os.fspath(prefix)
-        self._checksum = checksum
+        self._extend = extend
         self._size = 0
-        self._crc32c = checksum(b"")
+        self._crc32c = 0
         self._file = open(_shard_path(self._prefix, 0, 1), "xb")  # noqa: SIM115, closed by __exit__
 
     def __enter__(self) -> "Stream":
@@ -215,7 +216,7 @@ class Stream:
     def write(self, data: bytes) -> None:
         """Adds the next bytes of the tensor: elements in C order, little-endian."""
         self._file.write(data)
-        self._crc32c = crc32c.combine(self._crc32c, self._checksum(data), len(data))
+        self._crc32c = self._extend(self._crc32c, data)
         self._size += len(data)
 
     def finish(self, name: str, dtype: int, shape: Sequence[int]) -> Bundle:

@@ -175,3 +175,19 @@ def test_types_have_the_names_and_sizes_of_tensorflow():
             bundle_entry.encode_entry(bundle_entry.Entry(dtype=number, shape=(), size=dtype.size or 5)), "here"
         )
         assert entry.dtype_name == dtype.name
+
+
+def test_a_stream_gives_the_bytes_of_the_saver(tmp_path):
+    value = np.random.default_rng(0).normal(size=[40, 3]).astype(np.float32)
+    _save(tmp_path / "expected", lambda: tf1.get_variable("table", initializer=value))
+
+    def extended(crc, data):
+        return crc32c.combine(crc, crc32c.checksum(data), len(data))
+
+    with tensor_bundle.Stream(tmp_path / "stream", extended) as stream:
+        stream.write(value[:7].tobytes())
+        stream.write(value[7:].tobytes())
+        stream.finish("table", bundle_entry.FLOAT32, value.shape)
+    for end in (".index", ".data-00000-of-00001"):
+        assert (tmp_path / f"stream{end}").read_bytes() == (tmp_path / f"expected{end}").read_bytes()
+    assert tf.train.load_checkpoint(str(tmp_path / "stream")).get_tensor("table").tobytes() == value.tobytes()

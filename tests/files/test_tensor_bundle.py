@@ -405,3 +405,51 @@ def test_a_name_given_twice_and_a_tensor_in_parts(parted, tmp_path):
     for number, sources in enumerate((twice, parts)):
         with pytest.raises(errors.FormatError, match="no place for a tensor named 'x'"):
             tensor_bundle.join(sources, tmp_path / f"joined-{number}", place=_placed([]))
+
+
+def _extended(crc, data):
+    return crc32c.combine(crc, crc32c.checksum(data), len(data))
+
+
+def test_stream_writes_what_comes_in_portions(tmp_path):
+    data = bytes(range(240))
+    with tensor_bundle.Stream(tmp_path / "s", _extended) as stream:
+        for start, end in ((0, 7), (7, 7), (7, 200), (200, 240)):
+            stream.write(data[start:end])
+        bundle = stream.finish("table", bundle_entry.FLOAT32, (12, 5))
+    entry = bundle_entry.Entry(1, (12, 5), size=240, crc32c=crc32c.mask(crc32c.checksum(data)))
+    assert bundle.entries == {"table": entry} == tensor_bundle.read(tmp_path / "s").entries
+    with open(bundle.shard_path(0), "rb") as file:
+        assert file.read() == data
+
+
+def test_stream_without_bytes(tmp_path):
+    with tensor_bundle.Stream(tmp_path / "s", _extended) as stream:
+        entry = stream.finish("table", bundle_entry.FLOAT32, (0, 5)).entries["table"]
+    assert entry.crc32c == crc32c.mask(0)
+
+
+def test_stream_of_another_shape_is_refused(tmp_path):
+    with tensor_bundle.Stream(tmp_path / "s", _extended) as stream:
+        stream.write(bytes(8))
+        message = re.escape(f"{tmp_path}/s.index: tensor 'table': 8 bytes, float32 [3, 1] has 12")
+        with pytest.raises(errors.FormatError, match=message):
+            stream.finish("table", bundle_entry.FLOAT32, (3, 1))
+    assert not (tmp_path / "s.index").exists()
+
+
+@pytest.mark.parametrize("name", ["", "\0part"])
+def test_stream_under_a_name_that_no_bundle_holds(tmp_path, name):
+    with (
+        tensor_bundle.Stream(tmp_path / "s", _extended) as stream,
+        pytest.raises(errors.FormatError, match=re.escape(f"no place for a tensor named {name!r}")),
+    ):
+        stream.finish(name, bundle_entry.FLOAT32, (0,))
+
+
+def test_stream_that_ends_early_leaves_no_bundle(tmp_path):
+    with pytest.raises(KeyError), tensor_bundle.Stream(tmp_path / "s", _extended) as stream:
+        stream.write(bytes(8))
+        raise KeyError
+    with pytest.raises(errors.FormatError, match="no such file"):
+        tensor_bundle.read(tmp_path / "s")
