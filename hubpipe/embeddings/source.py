@@ -14,7 +14,6 @@ _OTHERS = {
     b"\x80\x04": "is a pickle, perhaps of gensim; save it with save_word2vec_format first",
     b"\x89HDF": "is an HDF5 file; save its vectors as text first",
 }
-_READ_BYTES = 1 << 20
 
 
 class Source:
@@ -68,11 +67,12 @@ class Source:
 
     def read(self, size: int) -> bytes:
         """The next bytes; fewer only at the end, or where the data is damaged."""
-        pieces, self._head = [self._head[:size]], self._head[size:]
-        missing = size - len(pieces[0])
+        pieces = [self._head[:size]] if self._head else []
+        self._head = self._head[size:]
+        missing = size - sum(map(len, pieces))
         while missing and self.damage is None:
             try:
-                piece = self._data.read1(min(missing, _READ_BYTES))
+                piece = self._data.read1(missing)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 self.damage = f"the gzip data is truncated or damaged: {error}"
                 break

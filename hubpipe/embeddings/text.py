@@ -4,7 +4,6 @@ Blocks in which every line is as it should be are parsed by polars. The others a
 rules, which give the same numbers: each is rounded to float64 and then to float32, as float() and NumPy do.
 """
 
-import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -108,7 +107,7 @@ def _parse_block(block: bytes, dim: int, first_line: int, num_lines: int) -> Bat
         return None
     schema = {_TOKEN: pl.String, **{str(column): pl.Float64 for column in range(dim)}}
     try:
-        table = pl.read_csv(io.BytesIO(block), has_header=False, separator=" ", quote_char=None, schema=schema)
+        table = pl.read_csv(block, has_header=False, separator=" ", quote_char=None, schema=schema)
     except pl.exceptions.PolarsError:
         return None
     if table.height != num_lines or any(column.null_count() for column in table.iter_columns()):
