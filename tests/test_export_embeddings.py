@@ -128,6 +128,14 @@ def test_directories_that_will_not_do(tmp_path):
         run(tmp_path / "glove.txt", tmp_path / "out", "more")
 
 
+def test_without_the_extra(tmp_path, monkeypatch):
+    (tmp_path / "glove.txt").write_bytes(GLOVE)
+    monkeypatch.setitem(sys.modules, "hubpipe.embeddings.reader", None)
+    with pytest.raises(errors.UsageError, match=r"install it with: pip install 'hubpipe\[embeddings\]'"):
+        run(tmp_path / "glove.txt", tmp_path / "out")
+    assert os.listdir(tmp_path) == ["glove.txt"]
+
+
 def test_the_same_file_gives_the_same_bytes(tmp_path):
     (tmp_path / "glove.txt").write_bytes(GLOVE)
     for name in ("first", "second"):
