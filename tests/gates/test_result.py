@@ -30,7 +30,8 @@ def test_an_error_of_hubpipe_says_what_it_says():
     "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")]
 )
 def test_a_module_is_not_blamed_for_want_of_memory(error):
-    with pytest.raises(errors.ResourceError) as caught, result.blamed("outside"), result.blamed("m cannot be read"):
+    outer, inner = result.blamed("outside"), result.blamed("m cannot be read")
+    with pytest.raises(errors.ResourceError) as caught, outer, inner:
         raise error
     assert not isinstance(caught.value, errors.HubpipeError)
     assert str(caught.value).startswith(f"m cannot be read: {type(error).__name__}: ")
