@@ -1,1 +1,45 @@
-"""Data files to (features, labels)."""
+"""Data files to (features, labels), by kind of inputs.
+
+What reads a kind is a module with these functions; `data` is what its own prepare_section returned:
+
+    prepare_section(section, model, *, cache_dir) -> data
+    module_arguments(data) -> dict, what the data tell the function that makes the module
+    input_fn(data, mode, *, batch_size, seed, shuffle, epochs, start_step) -> input_fn of (features, labels)
+    create_serving_input_fn(data) -> serving_input_fn, with the features that input_fn has
+    slices(section, data, column) -> list of str, the value of a column for each evaluation row
+"""
+
+import importlib
+import types
+from typing import Protocol
+
+from hubpipe.config import schema
+from hubpipe.inputs import rows
+
+# By name, since rows, sources and vocab are to be imported without TensorFlow, which the readers need.
+INPUTS = {schema.TextInputs: "hubpipe.inputs.text"}
+
+
+class Data(Protocol):
+    """What every reader tells of the data that it prepared.
+
+    Attributes:
+        labels: the class names, in the order of the class numbers.
+        labels_path: file of the labels, one per line.
+        num_train: training rows.
+        num_eval: evaluation rows.
+        skipped: dict "train", "eval" -> the bad rows left out.
+        fingerprint: dict "train", "eval" -> SHA-256 of what was read, 64 hexadecimal digits.
+    """
+
+    labels: list[str]
+    labels_path: str
+    num_train: int
+    num_eval: int
+    skipped: dict[str, rows.Skipped]
+    fingerprint: dict[str, str]
+
+
+def reader(section: schema.Inputs) -> types.ModuleType:
+    """The module that reads a kind of inputs."""
+    return importlib.import_module(INPUTS[type(section)])

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.compat import estimator
+from hubpipe.config import schema
 from hubpipe.inputs import batches, cache, rows, sources, vocab
 
 BAD_ROWS = ("error", "skip")
@@ -43,6 +44,36 @@ class TextData:
     num_eval: int
     skipped: dict[str, rows.Skipped]
     fingerprint: dict[str, str]
+
+
+def prepare_section(
+    section: schema.TextInputs, model: schema.TextModel | schema.KerasModel, *, cache_dir: str
+) -> TextData:
+    """Reads the data that a config names, as `prepare` does.
+
+    Args:
+        section: files or samples, and how they are read.
+        model: which tokens are counted.
+        cache_dir: a local directory, usually <model_dir>/inputs.
+    Raises:
+        InputError: data that cannot be used, see `prepare`.
+    """
+    return prepare(
+        cache_dir=cache_dir,
+        train_paths=section.train.files,
+        train_sample=section.train.sample,
+        eval_paths=section.eval.files,
+        eval_sample=section.eval.sample,
+        format=section.format,
+        text=section.text,
+        label=section.label,
+        columns=section.columns,
+        bad_rows=section.bad_rows,
+        ngrams=model.vocabulary.ngrams,
+        lowercase=model.vocabulary.lowercase,
+        max_vocabulary=model.vocabulary.max_vocabulary,
+        min_count=model.vocabulary.min_count,
+    )
 
 
 def prepare(
@@ -131,6 +162,25 @@ def prepare(
     )
 
 
+def module_arguments(data: TextData) -> dict[str, str]:
+    """What the data tell the function that makes the module: dict of the files' paths."""
+    return {"vocabulary_path": data.vocabulary_path, "labels_path": data.labels_path}
+
+
+def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]:
+    """The value of a further column, for each evaluation row in order; see `read_slices`."""
+    return read_slices(
+        section.eval.files,
+        column=column,
+        labels=data.labels,
+        format=section.format,
+        text=section.text,
+        label=section.label,
+        columns=section.columns,
+        bad_rows=section.bad_rows,
+    )
+
+
 def read_slices(
     paths: Sequence[str] | None,
     *,
@@ -211,6 +261,12 @@ def input_fn(
         return batches.evaluate(data.eval_records, batch_size=batch_size)
 
     return training_batches if mode == "train" else evaluation_batches
+
+
+def create_serving_input_fn(data: TextData) -> Callable[[], estimator.export.ServingInputReceiver]:
+    """What declares the features of a served model: texts, whatever the data are."""
+    del data
+    return serving_input_fn
 
 
 def serving_input_fn() -> estimator.export.ServingInputReceiver:

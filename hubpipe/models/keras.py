@@ -14,20 +14,20 @@ from hubpipe.models import imported, labels
 
 _KEY = "model_fn.build_fn"
 _PARAMS_KEY = "model_fn.params"
-_VOCABULARY_ARGUMENT = "vocabulary_path"
 _DEFAULT = "default"
 
 
 def create_spec(
-    model: schema.KerasModel, export: schema.Export, *, vocabulary_path: str, labels_path: str
+    model: schema.KerasModel, export: schema.Export, *, labels_path: str, **known: Any
 ) -> hub.ModuleSpec:
     """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
 
     Args:
         model: the function and its arguments.
         export: which of the arguments consumers may set.
-        vocabulary_path: file of the known n-grams, one per line; for a function that takes it.
         labels_path: file of the classes that the encoder is trained to tell apart, one per line.
+        **known: what else the data tell, for a function that takes it: of texts vocabulary_path, the file of the
+            known n-grams, one per line; of images image_size, (height, width) in pixels.
     Raises:
         ConfigError: the function cannot be imported, or does not take the arguments.
         TrainingError: Keras 2 is not installed.
@@ -36,8 +36,9 @@ def create_spec(
     keras.keras_2()
     build_fn = imported.function(model.build_fn, key=_KEY)
     params = dict(model.params)
-    if imported.takes(build_fn, _VOCABULARY_ARGUMENT):
-        params.setdefault(_VOCABULARY_ARGUMENT, vocabulary_path)
+    for name, value in known.items():
+        if imported.takes(build_fn, name):
+            params.setdefault(name, value)
     imported.check_arguments(build_fn, params, key=_PARAMS_KEY)
     hyperparameters = [name for name in export.hyperparameters if name in params]
     build = functools.partial(module_fn, build_fn, params, hyperparameters, labels_path=labels_path)

@@ -14,7 +14,7 @@ _VOCABULARY_TABLE = "embedding"  # the only variable whose rows are tokens
 
 
 def settings(
-    spec: hub.ModuleSpec, module_dir: str, *, vocabulary_path: str
+    spec: hub.ModuleSpec, module_dir: str, *, vocabulary_path: str | None
 ) -> tuple[estimator.WarmStartSettings | None, list[str]]:
     """What Estimator needs to start from a module; the head starts anew.
 
@@ -24,7 +24,7 @@ def settings(
     Args:
         spec: the module to be trained.
         module_dir: the module to start from.
-        vocabulary_path: file of the tokens of the new run, one per line.
+        vocabulary_path: file of the tokens of the new run, one per line; None if it has none.
     Returns:
         The settings, None if no variable fits; names of the variables that the old module lacks, or has in another
         shape.
@@ -33,10 +33,11 @@ def settings(
     """
     old = hub.load_module_spec(module_dir)
     shapes = old.variable_shapes()
-    old_vocabulary = os.path.join(module_dir, "assets", os.path.basename(vocabulary_path))
-    tokens = None
-    if tf.io.gfile.exists(old_vocabulary):
-        tokens = (_count_lines(vocabulary_path), _count_lines(old_vocabulary))
+    tokens = old_vocabulary = None
+    if vocabulary_path is not None:
+        old_vocabulary = os.path.join(module_dir, "assets", os.path.basename(vocabulary_path))
+        if tf.io.gfile.exists(old_vocabulary):
+            tokens = (_count_lines(vocabulary_path), _count_lines(old_vocabulary))
     names, vocabularies, anew = {}, {}, []
     for name, (dtype, shape) in spec.variable_shapes().items():
         scoped = f"{model_fn.MODULE_SCOPE}/{name}"

@@ -5,17 +5,16 @@ import os
 import tensorflow as tf
 from pydantic import ValidationError
 
-from hubpipe import errors
+from hubpipe import errors, inputs
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 from hubpipe.gates import quality
-from hubpipe.inputs import text
 from hubpipe.models import scoring
 from hubpipe.store import layout
 from hubpipe.store import store as store_lib
 
 
-def scores(version: store_lib.Version, config: schema.Config, data: text.TextData) -> quality.Scores:
+def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data) -> quality.Scores:
     """What a version makes of the evaluation data, with the head that it was published with.
 
     Args:
@@ -31,6 +30,7 @@ def scores(version: store_lib.Version, config: schema.Config, data: text.TextDat
         raise errors.StoreError(f"{version.path}: has no head; {layout.LABELS} is missing.")
     with open(labels_path, encoding="utf-8", newline="\n") as file:
         head_labels = file.read().splitlines()
+    reader = inputs.reader(config.inputs)
     try:
         head = schema.Config.model_validate(version.manifest()["config"], strict=False).model_fn.head
         found = scoring.score(
@@ -38,7 +38,7 @@ def scores(version: store_lib.Version, config: schema.Config, data: text.TextDat
             head=head,
             head_prefix=os.path.join(version.path, layout.HEAD),
             head_labels=head_labels,
-            input_fn=text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size),
+            input_fn=reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size),
             labels=data.labels,
         )
     except tf.errors.ResourceExhaustedError as error:
@@ -67,7 +67,7 @@ def policy(config: schema.Config) -> quality.Policy:
     )
 
 
-def slices(config: schema.Config, data: text.TextData) -> list[str] | None:
+def slices(config: schema.Config, data: inputs.Data) -> list[str] | None:
     """The slice of each evaluation row, None if the config names no slice column.
 
     Raises:
@@ -76,14 +76,4 @@ def slices(config: schema.Config, data: text.TextData) -> list[str] | None:
     column = config.gates.quality.slice_column
     if column is None:
         return None
-    inputs = config.inputs
-    return text.read_slices(
-        inputs.eval.files,
-        column=column,
-        labels=data.labels,
-        format=inputs.format,
-        text=inputs.text,
-        label=inputs.label,
-        columns=inputs.columns,
-        bad_rows=inputs.bad_rows,
-    )
+    return inputs.reader(config.inputs).slices(config.inputs, data, column)

@@ -5,10 +5,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from hubpipe import errors
+from hubpipe import errors, inputs
 from hubpipe.config import schema
 from hubpipe.gates import module, quality, result
-from hubpipe.inputs import text
 from hubpipe.retraining import evaluation
 from hubpipe.store import manifest
 from hubpipe.store import store as store_lib
@@ -53,7 +52,7 @@ def judge(
     candidate: store_lib.Version,
     current: store_lib.Version | None,
     config: schema.Config,
-    data: text.TextData,
+    data: inputs.Data,
 ) -> Verdict:
     """Asks all gates, even if one refuses.
 
@@ -88,7 +87,7 @@ def _quality(
     current: store_lib.Version | None,
     broken: str | None,
     config: schema.Config,
-    data: text.TextData,
+    data: inputs.Data,
 ) -> result.Result:
     try:
         found = evaluation.scores(candidate, config, data)

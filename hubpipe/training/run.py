@@ -14,11 +14,10 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.compat import v1 as tf1
 
-from hubpipe import errors, exporters, models
+from hubpipe import errors, exporters, inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import dump, schema
 from hubpipe.exporters import select
-from hubpipe.inputs import text
 from hubpipe.models import heads, model_fn, warm_start
 from hubpipe.store import layout, store
 from hubpipe.training import judge as judge_lib
@@ -98,7 +97,7 @@ def run(
 
 def _train(
     config: schema.Config,
-    data: text.TextData,
+    data: inputs.Data,
     estimator: tf_estimator.Estimator,
     judge: judge_lib.Judge,
     progress: progress_lib.Progress,
@@ -150,7 +149,7 @@ def _explained(config: schema.Config) -> Iterator[None]:
         ) from error
 
 
-def _tell_data(config: schema.Config, data: text.TextData, progress: progress_lib.Progress) -> None:
+def _tell_data(config: schema.Config, data: inputs.Data, progress: progress_lib.Progress) -> None:
     counts = f"{data.num_train} training rows, {data.num_eval} evaluation rows, {len(data.labels)} labels"
     progress.note(f"{config.name}: {counts}")
     for split, skipped in data.skipped.items():
@@ -180,7 +179,7 @@ def _result(config: schema.Config, judge: judge_lib.Judge, start: int, step: int
     )
 
 
-def prepare(config: schema.Config, cache_dir: str | None = None) -> text.TextData:
+def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
     """Reads the data of a run, or finds them where they were read before.
 
     Args:
@@ -189,27 +188,13 @@ def prepare(config: schema.Config, cache_dir: str | None = None) -> text.TextDat
     Raises:
         InputError: data that cannot be used.
     """
-    inputs, vocabulary = config.inputs, config.model_fn.vocabulary
-    return text.prepare(
-        cache_dir=cache_dir or os.path.join(config.model_dir, "inputs"),
-        train_paths=inputs.train.files,
-        train_sample=inputs.train.sample,
-        eval_paths=inputs.eval.files,
-        eval_sample=inputs.eval.sample,
-        format=inputs.format,
-        text=inputs.text,
-        label=inputs.label,
-        columns=inputs.columns,
-        bad_rows=inputs.bad_rows,
-        ngrams=vocabulary.ngrams,
-        lowercase=vocabulary.lowercase,
-        max_vocabulary=vocabulary.max_vocabulary,
-        min_count=vocabulary.min_count,
-    )
+    reader = inputs.reader(config.inputs)
+    cache_dir = cache_dir or os.path.join(config.model_dir, "inputs")
+    return reader.prepare_section(config.inputs, config.model_fn, cache_dir=cache_dir)
 
 
 def train_input_fn(
-    config: schema.Config, data: text.TextData, *, start_step: int
+    config: schema.Config, data: inputs.Data, *, start_step: int
 ) -> Callable[[], tf.data.Dataset]:
     """The input_fn that a run trains with.
 
@@ -218,7 +203,7 @@ def train_input_fn(
         data: from prepare.
         start_step: steps trained before.
     """
-    return text.input_fn(
+    return inputs.reader(config.inputs).input_fn(
         data,
         tf_estimator.ModeKeys.TRAIN,
         batch_size=config.inputs.batch_size,
@@ -230,7 +215,7 @@ def train_input_fn(
 
 
 def create_estimator(
-    config: schema.Config, data: text.TextData, warm_start_from: str | None = None
+    config: schema.Config, data: inputs.Data, warm_start_from: str | None = None
 ) -> tf_estimator.Estimator:
     """The Estimator of a run; its model_fn registers the encoder for export by the config's name.
 
@@ -241,10 +226,9 @@ def create_estimator(
     Raises:
         ExportError: the module would not be readable by export.oldest_reader.
     """
+    arguments = inputs.reader(config.inputs).module_arguments(data)
     with _python_seed(config.seed):
-        spec = models.MODELS[type(config.model_fn)](
-            config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
-        )
+        spec = models.MODELS[type(config.model_fn)](config.model_fn, config.export, **arguments)
     _check_oldest_reader(config.export.oldest_reader, spec)
     head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
     training = config.training
@@ -264,16 +248,16 @@ def create_estimator(
             save_summary_steps=training.log_every_steps,
             log_step_count_steps=training.log_every_steps,
         ),
-        warm_start_from=_warm_start(data, spec, warm_start_from),
+        warm_start_from=_warm_start(spec, warm_start_from, arguments.get("vocabulary_path")),
     )
 
 
 def _warm_start(
-    data: text.TextData, spec, module_dir: str | None
+    spec, module_dir: str | None, vocabulary_path: str | None
 ) -> tf_estimator.WarmStartSettings | None:
     if module_dir is None:
         return None
-    settings, anew = warm_start.settings(spec, module_dir, vocabulary_path=data.vocabulary_path)
+    settings, anew = warm_start.settings(spec, module_dir, vocabulary_path=vocabulary_path)
     if anew:
         logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
     return settings
@@ -316,24 +300,26 @@ def _regularizers(model: schema.Model) -> dict[str, dict[str, float]] | None:
     return {name: weights.model_dump() for name, weights in models.REGULARIZERS[type(model)](model).items()}
 
 
-def _golden_inputs(config: schema.Config, data: text.TextData) -> dict[str, np.ndarray]:
+def _golden_inputs(config: schema.Config, data: inputs.Data) -> dict[str, np.ndarray]:
     """The first rows of the evaluation data."""
     with tf.Graph().as_default(), tf1.Session() as session:
-        dataset = text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=_GOLDEN_ROWS)()
+        reader = inputs.reader(config.inputs)
+        dataset = reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=_GOLDEN_ROWS)()
         features, _ = session.run(tf1.data.make_one_shot_iterator(dataset).get_next())
     return features
 
 
 def _create_judge(
     config: schema.Config,
-    data: text.TextData,
+    data: inputs.Data,
     estimator: tf_estimator.Estimator,
     progress: progress_lib.Progress,
     is_preempted: Callable[[], bool],
 ) -> judge_lib.Judge:
+    reader = inputs.reader(config.inputs)
     exporter = exporters.BestModuleExporter(
         EXPORTER_NAME,
-        text.serving_input_fn,
+        reader.create_serving_input_fn(data),
         config.selection.metric,
         config.selection.higher_is_better,
         store_dir=config.store.dir,
@@ -358,7 +344,7 @@ def _create_judge(
     early_stopping = config.training.early_stopping or schema.EarlyStopping()
     return judge_lib.Judge(
         estimator,
-        text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size, seed=config.seed),
+        reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size, seed=config.seed),
         exporter,
         progress,
         every_steps=config.training.evaluate_every_steps,
