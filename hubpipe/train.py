@@ -64,6 +64,13 @@ def _facts(result) -> dict:
     }
 
 
+# How a module of each kind of inputs is called.
+_EXAMPLES = {
+    schema.TextInputs: 'module(["a sentence", "another one"])',
+    schema.ImageInputs: "module(images)  # float32 [batch, {height}, {width}, 3] in [0, 1]",
+}
+
+
 _OUTCOMES = {
     "trained": "trained to step {step}",
     "stopped_early": "stopped early at step {step}, without improvement for {patience} evaluations",
@@ -94,9 +101,14 @@ def _summary(result, config: schema.Config) -> str:
         "",
         "    from hubpipe import hub",
         f"    module = hub.Module({result.path!r})  # in a tf.Graph",
-        '    vectors = module(["a sentence", "another one"])',
+        f"    vectors = {_example(config.inputs)}",
     ]
     return "\n".join(lines)
+
+
+def _example(inputs: schema.Inputs) -> str:
+    height, width = getattr(inputs, "image_size", (None, None))
+    return _EXAMPLES[type(inputs)].format(height=height, width=width)
 
 
 if __name__ == "__main__":

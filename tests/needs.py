@@ -12,3 +12,8 @@ def keras_2():
         return keras.keras_2()
     except errors.TrainingError as error:
         pytest.skip(str(error))
+
+
+def scikit_learn():
+    """The extra [samples], for the sample of images."""
+    return pytest.importorskip("sklearn.datasets", reason="needs scikit-learn: pip install 'hubpipe[samples]'")

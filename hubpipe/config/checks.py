@@ -21,6 +21,7 @@ def check(config: schema.Config) -> list[document.Mistake]:
         list of (path of the key, what is wrong with it).
     """
     return [
+        *_kinds(config.inputs.kind, config.model_fn.kind),
         *_columns(config.inputs),
         *data_files.check(config.inputs),
         *_learning_rate(config.optimizer.learning_rate),
@@ -59,13 +60,22 @@ def _momentum(model: schema.Model, hyperparameters: tuple[str, ...]) -> tuple[st
     return "model_fn.batch_norm.momentum", model.batch_norm.momentum if model.batch_norm.enabled else None
 
 
-def _columns(inputs: schema.TextInputs) -> Iterator[document.Mistake]:
-    if inputs.text == inputs.label:
-        yield ("inputs", "label"), f"the same column as inputs.text ({inputs.text!r})"
+def _kinds(inputs: str, model: str) -> Iterator[document.Mistake]:
+    if model not in ("keras", inputs):
+        message = f"{model!r} does not take inputs.kind: {inputs}. Kinds that do: {inputs}, keras"
+        yield ("model_fn", "kind"), message
+
+
+def _columns(inputs: schema.Inputs) -> Iterator[document.Mistake]:
+    keys = schema.COLUMN_KEYS[type(inputs)]
+    names = {key: name for key in keys if (name := getattr(inputs, key)) is not None}
+    if len(names) > len(set(names.values())):
+        first, second = keys
+        yield ("inputs", second), f"the same column as inputs.{first} ({names[first]!r})"
     if inputs.columns is not None:
         yield from _repeated(("inputs", "columns"), inputs.columns)
-        for key in ("text", "label"):
-            name = getattr(inputs, key)
+        for key in keys:
+            name = names.get(key, key)
             if name not in inputs.columns:
                 close = wording.suggestion(name, inputs.columns)
                 columns = ", ".join(map(wording.show, inputs.columns))

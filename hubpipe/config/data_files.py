@@ -12,11 +12,17 @@ from hubpipe.config import document, schema, wording
 
 _MAX_HEAD_BYTES = 1 << 20  # of a data file, to find its column names
 _MAX_NAMED = 20  # columns in a message
-_FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_TARS = dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar")
+# Ending -> format of files, for each kind of inputs.
+_FORMATS = {
+    schema.TextInputs: _TABLES,
+    schema.ImageInputs: {**_TABLES, **_TARS, ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"},
+}
 
 
-def check(inputs: schema.TextInputs) -> Iterator[document.Mistake]:
-    """Finds missing files, files of an unknown format and files without the text or label column.
+def check(inputs: schema.Inputs) -> Iterator[document.Mistake]:
+    """Finds missing files, files of an unknown format and tables without the columns asked for.
 
     Args:
         inputs: the section of a Config; built-in samples are not looked at.
@@ -28,14 +34,16 @@ def check(inputs: schema.TextInputs) -> Iterator[document.Mistake]:
 
 
 def _files(
-    inputs: schema.TextInputs, patterns: tuple[str, ...], path: document.Path
+    inputs: schema.Inputs, patterns: tuple[str, ...], path: document.Path
 ) -> Iterator[document.Mistake]:
     """Problems of the files of one source; of files with the same problem the first is named."""
     seen = set()
     for pattern in patterns:
         if "://" in pattern:  # TensorFlow's filesystems are not looked at before TensorFlow is there
             continue
-        names = [pattern] if os.path.isfile(pattern) else _matches(pattern)
+        is_accepted = os.path.exists if isinstance(inputs, schema.ImageInputs) else os.path.isfile
+        matches = [pattern] if is_accepted(pattern) else glob.glob(pattern, recursive=True)
+        names = sorted(filter(is_accepted, matches))
         if not names:
             yield path, _nothing(pattern)
         for name in names:
@@ -45,10 +53,6 @@ def _files(
                     yield key, f"{name}: {message}"
 
 
-def _matches(pattern: str) -> list[str]:
-    return sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
-
-
 def _nothing(pattern: str) -> str:
     if os.path.isdir(pattern):
         return f"{pattern!r} is a directory; expected a file, or a glob such as {os.path.join(pattern, '*.csv')!r}"
@@ -56,10 +60,27 @@ def _nothing(pattern: str) -> str:
     return f"no file matches {pattern!r}{where}" if glob.has_magic(pattern) else f"no file {pattern!r}{where}"
 
 
-def _columns(inputs: schema.TextInputs, name: str, path: document.Path) -> Iterator[document.Mistake]:
-    format_ = _FORMATS.get(os.path.splitext(name)[1].lower()) if inputs.format == "auto" else inputs.format
+def _format(inputs: schema.Inputs, name: str) -> str | None:
+    """The format of a file or folder, None if its name does not tell it."""
+    if inputs.format != "auto":
+        return inputs.format
+    if os.path.isdir(name):
+        return "folder"
+    endings = _FORMATS[type(inputs)]
+    return next((format_ for ending, format_ in endings.items() if name.lower().endswith(ending)), None)
+
+
+def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[document.Mistake]:
+    format_ = _format(inputs, name)
     if format_ is None:
-        yield ("inputs", "format"), f"cannot be told by its ending ({', '.join(_FORMATS)}); set inputs.format"
+        endings = ", ".join(_FORMATS[type(inputs)])
+        yield ("inputs", "format"), f"cannot be told by its ending ({endings}); set inputs.format"
+        return
+    if (format_ == "folder") != os.path.isdir(name):
+        found = "a folder" if os.path.isdir(name) else "a file"
+        yield ("inputs", "format"), f"expected {format_}, this is {found}"
+        return
+    if format_ not in _TABLES.values():
         return
     if inputs.columns is not None:
         if format_ == "jsonl":
@@ -77,8 +98,8 @@ def _columns(inputs: schema.TextInputs, name: str, path: document.Path) -> Itera
     if columns is None:
         yield path, "the file is empty"
         return
-    for key in ("text", "label"):
-        wanted = getattr(inputs, key)
+    for key in schema.COLUMN_KEYS[type(inputs)]:
+        wanted = getattr(inputs, key) or key
         if wanted not in columns:
             what = "key in the first line" if format_ == "jsonl" else "column in the header"
             yield ("inputs", key), f"no {what} is named {wanted!r}{_choice(wanted, columns)}"

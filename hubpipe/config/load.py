@@ -11,11 +11,14 @@ import pydantic
 from hubpipe import errors
 from hubpipe.config import checks, document, override, problems, schema
 
-# The smallest config: values for required keys of a config with problems, while the others are checked.
-_STAND_IN = {
-    "name": "unnamed",
-    "inputs": {"kind": "text", "train": {"sample": "stdlib_docs"}, "eval": {"sample": "stdlib_docs"}},
-    "model_fn": {"kind": "text"},
+# The smallest configs, by kind: values for required keys of a config with problems, while the others are checked.
+_STAND_INS = {
+    kind: {
+        "name": "unnamed",
+        "inputs": {"kind": kind, "train": {"sample": sample}, "eval": {"sample": sample}},
+        "model_fn": {"kind": kind},
+    }
+    for kind, sample in (("text", "stdlib_docs"), ("image", "digits"))
 }
 
 
@@ -58,24 +61,31 @@ def _validate(source: document.Document) -> tuple[schema.Config, list[document.P
 def _repaired(data: dict[str, Any], wrong: Iterable[document.Path]) -> schema.Config:
     """A config without the wrong keys, so that the checks can judge all the others."""
     data = copy.deepcopy(data)
+    stand_in = _stand_in(data)
     while True:
         for path in wrong:
-            _repair(data, path)
+            _repair(data, path, stand_in)
         try:
             return schema.Config.model_validate(data)
         except pydantic.ValidationError as error:
             wrong = [path for path, _ in problems.explain(error)]
 
 
-def _repair(data: dict[str, Any], path: document.Path) -> None:
+def _stand_in(data: dict[str, Any]) -> dict[str, Any]:
+    """The smallest config of the kind that a config seems to be meant as."""
+    kinds = [section.get("kind") for key in ("inputs", "model_fn") if isinstance(section := data.get(key), dict)]
+    return _STAND_INS[next((kind for kind in kinds if isinstance(kind, str) and kind in _STAND_INS), "text")]
+
+
+def _repair(data: dict[str, Any], path: document.Path, stand_in: dict[str, Any]) -> None:
     """Takes a wrong key out; puts a stand-in where a key is missing, or takes its section out."""
     path = tuple(itertools.takewhile(lambda part: isinstance(part, str), path))
     if _holds(data, path):
         del _section(data, path)[path[-1]]
-    elif _holds(_STAND_IN, path):
-        _section(data, path)[path[-1]] = copy.deepcopy(_section(_STAND_IN, path)[path[-1]])
+    elif _holds(stand_in, path):
+        _section(data, path)[path[-1]] = copy.deepcopy(_section(stand_in, path)[path[-1]])
     elif _holds(data, path[:-1]):
-        _repair(data, path[:-1])
+        _repair(data, path[:-1], stand_in)
 
 
 def _holds(data: dict[str, Any], path: document.Path) -> bool:

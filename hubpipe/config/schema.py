@@ -79,6 +79,23 @@ class Source(Section):
         return self
 
 
+class ImageSource(Source):
+    """Where images come from: a built-in sample or files, exactly one of them."""
+
+    sample: Literal["digits"] | None = Field(
+        None, description="built-in data: digits, handwritten, 8 x 8 pixels, of scikit-learn (extra [samples])"
+    )
+    files: Files | None = Field(
+        None,
+        description="path or glob, or a list of them: folders, tars, TFRecords, tables (csv, tsv, jsonl) of paths",
+    )
+    folder: Text | None = Field(
+        None,
+        description="take the images below this folder of folders and tars alone; null: where some are below "
+        "train and others below eval, val, valid, validation, dev or test, those of the split; else all",
+    )
+
+
 class TextInputs(Section):
     """Rows of a text and its label."""
 
@@ -101,7 +118,56 @@ class TextInputs(Section):
     shuffle: bool = Field(True, description="shuffle the training rows, anew in each epoch")
 
 
-Inputs = TextInputs
+class Augmentation(Section):
+    """Changes of the training images, at random and anew in each epoch; not part of the module."""
+
+    flip: bool = Field(False, description="mirror every second image, left and right")
+    crop: NonNegativeInt = Field(0, description="most pixels by which images are moved, up or down, left or right")
+    brightness: Rate = Field(0.0, description="most that is added to all pixels, or taken; they are in [0, 1]")
+    contrast: Rate = Field(0.0, description="most change of the contrast: 0.2 multiplies it by 0.8 to 1.2")
+    saturation: Rate = Field(0.0, description="most change of the saturation: 0.2 multiplies it by 0.8 to 1.2")
+
+
+class ImageInputs(Section):
+    """Images and their labels. The label of an image in a folder or tar is the name of the folder that it is in."""
+
+    kind: Literal["image"] = Field(description="kind of inputs")
+    train: ImageSource = Field(description="images to train on")
+    eval: ImageSource = Field(description="images to evaluate each checkpoint on")
+    format: Literal["auto", "folder", "tar", "tfrecord", "csv", "tsv", "jsonl"] = Field(
+        "auto", description="format of the files; auto: folders, and others by the ending of each file"
+    )
+    image: Text | None = Field(
+        None,
+        description="column (csv, tsv) or key (jsonl) of the path, null: image; a relative path starts at the "
+        "table's folder. Of a TFRecord the key of the encoded image, null: image/encoded",
+    )
+    label: Text | None = Field(
+        None,
+        description="column (csv, tsv) or key (jsonl) of the label, null: label. Of a TFRecord the key of a text "
+        "or an integer, null: image/class/label",
+    )
+    columns: tuple[Text, ...] | None = Field(
+        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
+    )
+    bad_rows: Literal["error", "skip"] = Field(
+        "error", description="an image that cannot be decoded, or without a label: stop, or count"
+    )
+    image_size: tuple[PositiveInt, PositiveInt] = Field(
+        (32, 32), strict=False, description="height and width, in pixels, that all images are brought to"
+    )
+    resize: Literal["stretch", "crop"] = Field(
+        "stretch", description="an image of another shape: stretch it, or crop the longer side around the centre"
+    )
+    augmentation: Augmentation = Field(Augmentation(), description="changes of the training images, at random")
+    batch_size: PositiveInt = Field(64, description="images per training step")
+    shuffle: bool = Field(True, description="shuffle the training images, anew in each epoch")
+
+
+Inputs = Annotated[TextInputs | ImageInputs, Field(discriminator="kind")]
+
+# The keys that name columns of tables; null means the column of the key's own name.
+COLUMN_KEYS = {TextInputs: ("text", "label"), ImageInputs: ("image", "label")}
 
 
 class TextEncoder(Section):
@@ -146,13 +212,13 @@ class TextRegularizers(Section):
 
 
 class Dropout(Section):
-    """Dropout before each dense layer, never on the module's output."""
+    """Dropout before layers, never on the module's output."""
 
     rate: Rate = Field(0.0, description="fraction of activations dropped in training, 0 <= rate < 1")
 
 
 class BatchNorm(Section):
-    """Batch normalization of each dense layer."""
+    """Batch normalization of each hidden layer."""
 
     enabled: bool = Field(True, description="normalize at all")
     momentum: Decay = Field(0.9, description="what a training step keeps of the moving averages, 0 < momentum < 1")
@@ -160,7 +226,7 @@ class BatchNorm(Section):
 
 
 class ClassificationHead(Section):
-    """One class per text: softmax, cross entropy."""
+    """One class per example: softmax, cross entropy."""
 
     kind: Literal["classification"] = Field(description="kind of head")
     top_k: PositiveInt = Field(5, description="guesses that count for top_k_accuracy")
@@ -184,6 +250,46 @@ class TextModel(Section):
     def vocabulary(self) -> TextEncoder:
         """What says which tokens of the training texts are counted."""
         return self.encoder
+
+
+class ImageEncoder(Section):
+    """A small residual network of three stages. Source: https://arxiv.org/abs/1512.03385, section 4.2."""
+
+    depth: int = Field(8, ge=8, description="layers with a kernel: 6 n + 2, with n blocks of two in each stage")
+    width: PositiveInt = Field(
+        16, description="channels of the first stage; each next one has twice as many, on a quarter of the pixels"
+    )
+    stem: Literal["3x3", "7x7"] = Field(
+        "3x3",
+        description="first layer: 3x3 for small images; 7x7 with pooling, which leaves a sixteenth of the pixels",
+    )
+    activation: Literal["relu", "tanh", "gelu", "swish"] = Field("relu", description="of all layers")
+
+    @field_validator("depth")
+    @classmethod
+    def _whole_blocks(cls, value: int) -> int:
+        if (value - 2) % 6:
+            raise ValueError(f"expected 6 n + 2, such as 8, 14, 20, 26 or 32; got {value}")
+        return value
+
+
+class ImageRegularizers(Section):
+    """Penalties of the image encoder."""
+
+    kernel: Regularizer = Field(Regularizer(), description="of the kernels of all layers")
+
+
+class ImageModel(Section):
+    """An image encoder, its classifier, and the head it is trained with."""
+
+    kind: Literal["image"] = Field(description="kind of model")
+    encoder: ImageEncoder = Field(ImageEncoder(), description="the network that makes the feature vector")
+    regularizers: ImageRegularizers = Field(ImageRegularizers(), description="L1 and L2 penalties, exported too")
+    dropout: Dropout = Field(
+        Dropout(), description="inside the residual blocks and before the classifier, not on feature vectors"
+    )
+    batch_norm: BatchNorm = Field(BatchNorm(), description="batch normalization after each convolution")
+    head: Head = Field(ClassificationHead(kind="classification"), description="loss and metrics")
 
 
 class Vocabulary(Section):
@@ -212,7 +318,7 @@ class KerasModel(Section):
     head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
 
 
-Model = Annotated[TextModel | KerasModel, Field(discriminator="kind")]
+Model = Annotated[TextModel | ImageModel | KerasModel, Field(discriminator="kind")]
 
 
 class ExponentialRate(Section):

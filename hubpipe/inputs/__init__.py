@@ -17,7 +17,7 @@ from hubpipe.config import schema
 from hubpipe.inputs import rows
 
 # By name, since rows, sources and vocab are to be imported without TensorFlow, which the readers need.
-INPUTS = {schema.TextInputs: "hubpipe.inputs.text"}
+INPUTS = {schema.TextInputs: "hubpipe.inputs.text", schema.ImageInputs: "hubpipe.inputs.image"}
 
 
 class Data(Protocol):

@@ -4,6 +4,7 @@ tf.data's autotuning is off: its threads cost more than these pipelines, and re-
 stalls.
 """
 
+import functools
 import os
 
 import tensorflow as tf
@@ -13,7 +14,6 @@ SHUFFLE_BUFFER_ROWS = 100_000  # of a larger file
 
 _BATCHES_AT_ONCE = 16
 _ENDLESS = 1 << 62  # rows
-_FEATURES = {"text": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
 
 # With TensorFlow's default of 4 the epochs of 100,000 rows are correlated by 0.2, those of a million by 0.4, and
 # neighbours stay together; from 12 on neither is seen.
@@ -21,13 +21,22 @@ _ROUNDS = 16
 
 
 def train(
-    path: str, count: int, *, batch_size: int, seed: int, shuffle: bool, epochs: int | None, start_step: int
+    path: str,
+    count: int,
+    *,
+    batch_size: int,
+    seed: int,
+    shuffle: bool,
+    epochs: int | None,
+    start_step: int,
+    feature: str = "text",
+    buffer_rows: int = SHUFFLE_BUFFER_ROWS,
 ) -> tf.data.Dataset:
     """Makes batches for training, the same ones whenever the arguments are the same.
 
     Up to MAX_BYTES_IN_MEMORY the whole file is in memory, each epoch is a permutation of all rows, and batch n
     does not depend on where the dataset starts: a run that stopped after step n goes on with `start_step=n` as if
-    it had not stopped. A larger file is read again in every epoch and shuffled in a buffer of SHUFFLE_BUFFER_ROWS,
+    it had not stopped. A larger file is read again in every epoch and shuffled in a buffer of `buffer_rows`,
     so its rows should not be sorted by label; `start_step` then only changes the seed, for another order after
     each start.
 
@@ -39,35 +48,39 @@ def train(
         shuffle: False for the order of the file.
         epochs: passes over the data, None for without end.
         start_step: batches taken before.
+        feature: name of the values in the records.
+        buffer_rows: of the shuffling of a file that is not held in memory.
     Returns:
-        dataset of ({"text": string [batch]}, int64 [batch]).
+        dataset of ({feature: string [batch]}, int64 [batch]).
     """
+    parse = functools.partial(_parse, feature)
     if os.path.getsize(path) > MAX_BYTES_IN_MEMORY:
         records = tf.data.TFRecordDataset(path)
         if shuffle:
-            records = records.shuffle(SHUFFLE_BUFFER_ROWS, seed=seed + start_step)
-        return _finished(records.repeat(epochs).batch(batch_size).map(_parse))
+            records = records.shuffle(buffer_rows, seed=seed + start_step)
+        return _finished(records.repeat(epochs).batch(batch_size).map(parse))
 
-    columns = tf.data.TFRecordDataset(path).batch(count).map(_parse)  # one element: every row
+    columns = tf.data.TFRecordDataset(path).batch(count).map(parse)  # one element: every row
     total = None if epochs is None else epochs * count
     order = seed if shuffle else None
     return _finished(
         columns.flat_map(
-            lambda features, labels: _in_memory(features["text"], labels, batch_size, order, total, start_step)
+            lambda features, labels: _in_memory(features, labels, batch_size, order, total, start_step)
         )
     )
 
 
-def evaluate(path: str, *, batch_size: int) -> tf.data.Dataset:
+def evaluate(path: str, *, batch_size: int, feature: str = "text") -> tf.data.Dataset:
     """Makes the batches of one pass over the rows, in the order of the file.
 
     Args:
         path: a TFRecord file as in hubpipe.inputs.cache.
         batch_size: rows per batch; the last may have fewer.
+        feature: name of the values in the records.
     Returns:
-        dataset of ({"text": string [batch]}, int64 [batch]).
+        dataset of ({feature: string [batch]}, int64 [batch]).
     """
-    return _finished(tf.data.TFRecordDataset(path).batch(batch_size).map(_parse))
+    return _finished(tf.data.TFRecordDataset(path).batch(batch_size).map(functools.partial(_parse, feature)))
 
 
 def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
@@ -85,13 +98,19 @@ def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
     return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys, max_index=count - 1, rounds=_ROUNDS)
 
 
-def _parse(records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    features = tf.io.parse_example(records, _FEATURES)
-    return {"text": features["text"]}, features["label"]
+def _parse(feature: str, records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    types = {feature: tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+    features = tf.io.parse_example(records, types)
+    return {feature: features[feature]}, features["label"]
 
 
 def _in_memory(
-    texts: tf.Tensor, labels: tf.Tensor, batch_size: int, seed: int | None, total: int | None, start_step: int
+    features: dict[str, tf.Tensor],
+    labels: tf.Tensor,
+    batch_size: int,
+    seed: int | None,
+    total: int | None,
+    start_step: int,
 ) -> tf.data.Dataset:
     """Batches of the endless sequence of epochs, up to `total` rows, from the row `start_step * batch_size` on.
 
@@ -101,12 +120,12 @@ def _in_memory(
 
     def rows_at(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         places = positions % count if seed is None else shuffled(positions, count, seed)
-        return {"text": tf.gather(texts, places)}, tf.gather(labels, places)
+        return tf.nest.map_structure(lambda column: tf.gather(column, places), (features, labels))
 
     def several(step: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         steps = tf.minimum(tf.constant(_BATCHES_AT_ONCE, tf.int64), full_batches - step)
-        features, classes = rows_at(step * batch_size + tf.range(steps * batch_size))
-        return {"text": tf.reshape(features["text"], [-1, batch_size])}, tf.reshape(classes, [-1, batch_size])
+        rows = rows_at(step * batch_size + tf.range(steps * batch_size))
+        return tf.nest.map_structure(lambda column: tf.reshape(column, [-1, batch_size]), rows)
 
     full_batches = (_ENDLESS if total is None else total) // batch_size
     dataset = tf.data.Dataset.range(start_step, full_batches, _BATCHES_AT_ONCE).map(several).unbatch()

@@ -3,7 +3,8 @@
 A cache directory holds entries, directories named by a fingerprint of everything their content depends on. An
 entry is complete as soon as it has its name; it is never changed. In it:
 
-    rows.tfrecord   tf.train.Example per row: `text` bytes (UTF-8), `label` int64 (place in the label vocabulary)
+    rows.tfrecord   tf.train.Example per row: `label` int64 (place in the label vocabulary), and bytes: `text`
+                    (UTF-8) or `image` (pixels, one byte for each of three channels)
     about.json      rows, skipped rows, and the fingerprint of the data
 
 and what the caller adds.
@@ -14,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -36,14 +37,30 @@ class Records:
         path: the TFRecord file.
         count: how many rows it holds, at least 1.
         skipped: the bad rows that it lacks.
-        fingerprint: SHA-256 of its texts and labels in order, 64 hexadecimal digits: the same for the same data in
-            any format and under any name.
+        fingerprint: SHA-256 of the identities of its rows in order, 64 hexadecimal digits: of texts and labels the
+            same in any format and under any name.
     """
 
     path: str
     count: int
     skipped: rows.Skipped
     fingerprint: str
+
+
+class Row(Protocol):
+    """What is to be stored.
+
+    Attributes:
+        value: the text or the pixels.
+        label: its label.
+        where: where it was read, for messages.
+        identity: what the fingerprint of the data is made of.
+    """
+
+    value: bytes
+    label: str
+    where: str
+    identity: bytes
 
 
 def entry(cache_dir: str, identity: Mapping[str, Any], fill: Callable[[str], None]) -> str:
@@ -73,7 +90,12 @@ def entry(cache_dir: str, identity: Mapping[str, Any], fill: Callable[[str], Non
 
 
 def write_records(
-    directory: str, data: Iterable[rows.Row], labels: Sequence[str], skipped: rows.Skipped | None
+    directory: str,
+    data: Iterable[Row],
+    labels: Sequence[str],
+    skipped: rows.Skipped | None,
+    *,
+    feature: str = "text",
 ) -> None:
     """Writes the records of an entry.
 
@@ -83,6 +105,7 @@ def write_records(
         labels: the label vocabulary.
         skipped: counts the bad rows of `data`, and here those with a label that is not in the vocabulary; None if
             such a row is an error.
+        feature: name of the values in the records.
     Raises:
         InputError: a label that is not in the vocabulary, or no row at all.
     """
@@ -93,11 +116,10 @@ def write_records(
         for row in data:
             place = classes.get(row.label)
             if place is None:
-                rows.refuse(f"{row.path}:{row.line}: label {row.label!r} is not in the training data", skipped)
+                rows.refuse(f"{row.where}: label {row.label!r} is not in the training data", skipped)
                 continue
-            text = row.text.encode()
-            writer.write(_example(text, place))
-            content.update(json.dumps([row.text, row.label]).encode())
+            writer.write(_example(feature, row.value, place))
+            content.update(row.identity)
             count += 1
     if not count:
         raise errors.InputError(f"no rows to use ({skipped or 'the files hold none'})")
@@ -117,9 +139,9 @@ def read_records(directory: str) -> Records:
     return Records(os.path.join(directory, RECORDS), about["rows"], skipped, about["fingerprint"])
 
 
-def _example(text: bytes, label: int) -> bytes:
+def _example(feature: str, value: bytes, label: int) -> bytes:
     features = {
-        "text": tf.train.Feature(bytes_list=tf.train.BytesList(value=[text])),
+        feature: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

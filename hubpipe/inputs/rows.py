@@ -46,6 +46,21 @@ class Row(NamedTuple):
     path: str
     line: int
 
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.path}:{self.line}"
+
+    @property
+    def value(self) -> bytes:
+        """What is stored of it."""
+        return self.text.encode()
+
+    @property
+    def identity(self) -> bytes:
+        """What the fingerprint of the data is made of."""
+        return json.dumps([self.text, self.label]).encode()
+
 
 @dataclasses.dataclass
 class Skipped:

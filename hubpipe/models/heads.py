@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
+from hubpipe import hub
 from hubpipe.compat import estimator
 from hubpipe.config import schema
 from hubpipe.models import layers
+
+# The common signature for classifiers of images; a module that has it brings the layer of its logits along.
+_OWN_LOGITS = "image_classification"
 
 
 class Classification:
@@ -65,6 +69,21 @@ class Classification:
     def export_outputs(self, predictions: Mapping[str, tf.Tensor]) -> dict[str, estimator.export.ExportOutput]:
         """What Estimator.export_saved_model serves."""
         return {"serving_default": estimator.export.PredictOutput(dict(predictions))}
+
+
+def logits(head: Classification, module: hub.Module, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The logits of a module's own classifier, or if it has none, those that the head makes of its output.
+
+    Args:
+        head: of the model.
+        module: the encoder, called once.
+        features: dict of the inputs of its signature.
+    Returns:
+        float32 [batch, classes].
+    """
+    if _OWN_LOGITS in module.get_signature_names():
+        return module(dict(features), signature=_OWN_LOGITS)
+    return head.logits(module(dict(features)))
 
 
 def _macro_f1(labels: tf.Tensor, predicted: tf.Tensor, classes: int) -> tuple[tf.Tensor, tf.Tensor]:

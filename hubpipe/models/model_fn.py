@@ -36,7 +36,7 @@ def create_model_fn(
         tags = {"train"} if is_training else None
         module = hub.Module(spec, trainable=is_training, name=MODULE_SCOPE, tags=tags)
         hub.register_module_for_export(module, export_name)
-        logits = head.logits(module(dict(features)))
+        logits = heads.logits(head, module, features)
         if mode == estimator.ModeKeys.PREDICT:
             predictions = head.predictions(logits)
             return estimator.EstimatorSpec(

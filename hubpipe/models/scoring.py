@@ -47,11 +47,12 @@ def score(
     with tf.Graph().as_default(), tf1.Session() as session:
         features, classes = tf1.data.make_one_shot_iterator(input_fn()).get_next()
         module = hub.Module(module_dir)
-        logits = heads.HEADS[type(head)](head, head_labels).logits(module(features))
+        logits = heads.logits(heads.HEADS[type(head)](head, head_labels), module, features)
         inside = {variable.op.name for variable in module.variables}
         outside = [variable for variable in tf1.global_variables() if variable.op.name not in inside]
         session.run([tf1.global_variables_initializer(), tf1.tables_initializer()])
-        tf1.train.Saver(outside).restore(session, head_prefix)
+        if outside:
+            tf1.train.Saver(outside).restore(session, head_prefix)
         while True:
             try:
                 found, right = session.run((logits, classes))
