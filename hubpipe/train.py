@@ -64,13 +64,6 @@ def _facts(result) -> dict:
     }
 
 
-# How a module of each kind of inputs is called.
-_EXAMPLES = {
-    schema.TextInputs: 'module(["a sentence", "another one"])',
-    schema.ImageInputs: "module(images)  # float32 [batch, {height}, {width}, 3] in [0, 1]",
-}
-
-
 _OUTCOMES = {
     "trained": "trained to step {step}",
     "stopped_early": "stopped early at step {step}, without improvement for {patience} evaluations",
@@ -107,8 +100,10 @@ def _summary(result, config: schema.Config) -> str:
 
 
 def _example(inputs: schema.Inputs) -> str:
-    height, width = getattr(inputs, "image_size", (None, None))
-    return _EXAMPLES[type(inputs)].format(height=height, width=width)
+    if isinstance(inputs, schema.ImageInputs):
+        height, width = inputs.image_size
+        return f"module(images)  # float32 [batch, {height}, {width}, 3] in [0, 1]"
+    return 'module(["a sentence", "another one"])'
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Augmentation(Section):
 
 
 class ImageInputs(Section):
-    """Images and their labels. The label of an image in a folder or tar is the name of the folder that it is in."""
+    """Images and their labels; in folders and tars the label of an image is the name of its folder."""
 
     kind: Literal["image"] = Field(description="kind of inputs")
     train: ImageSource = Field(description="images to train on")
