@@ -126,7 +126,7 @@ class _Network:
                     with tf1.variable_scope(f"block_{block}"):
                         outputs = self._block(outputs, encoder.width * 2 ** (stage - 1), strides)
             if stage == _STAGES:
-                outputs = self._activated(outputs, "last")
+                outputs = self._activated(outputs, "norm")
             found[f"stage_{stage}"] = outputs
         return found
 

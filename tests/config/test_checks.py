@@ -6,6 +6,7 @@ from hubpipe.config import checks, schema
 
 SOURCE = {"sample": "stdlib_docs"}
 INPUTS = {"kind": "text", "train": SOURCE, "eval": SOURCE}
+IMAGES = {"kind": "image", "train": {"sample": "digits"}, "eval": {"sample": "digits"}}
 SMALLEST = {"name": "docs", "inputs": INPUTS, "model_fn": {"kind": "text"}}
 
 
@@ -42,6 +43,25 @@ RATE = ("optimizer", "learning_rate")
                     ("inputs", "text"),
                     "no 'text' in inputs.columns (did you mean 'txt'?). Columns: 'label', 'txt', 'label'",
                 ),
+            ],
+        ),
+        ({"inputs": IMAGES, "model_fn": {"kind": "image"}}, []),
+        ({"inputs": IMAGES, "model_fn": {"kind": "keras", "build_fn": "mypkg.models:encoder"}}, []),
+        (
+            {"inputs": IMAGES},
+            [(("model_fn", "kind"), "'text' does not take inputs.kind: image. Kinds that do: image, keras")],
+        ),
+        (
+            {"inputs": IMAGES | {"image": "a", "label": "a"}, "model_fn": {"kind": "image"}},
+            [(("inputs", "label"), "the same column as inputs.image ('a')")],
+        ),
+        (
+            {"inputs": IMAGES | {"image": "path", "columns": ["path", "lable"]}, "model_fn": {"kind": "image"}},
+            [
+                (
+                    ("inputs", "label"),
+                    "no 'label' in inputs.columns (did you mean 'lable'?). Columns: 'path', 'lable'",
+                )
             ],
         ),
         (_piecewise([10, 20], [1, 0.1, 0.01]), []),

@@ -90,3 +90,31 @@ def test_given_columns_take_the_place_of_the_header(check):
     assert check("a.jsonl", written, columns=["label", "text"]) == [
         (("inputs", "columns"), "a.jsonl: for csv and tsv only; a jsonl line names its keys")
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "keys", "expected"),
+    [
+        ("folder", {}, []),
+        ("fold*", {}, []),
+        (["a.tar", "a.TGZ", "a.tfrecord", "a.csv"], {}, []),
+        ("a.bin", {}, [(("inputs", "format"), "a.bin: cannot be told by its ending (.csv, .tsv, .jsonl, .ndjson, "
+                        ".tar, .tar.gz, .tgz, .tar.bz2, .tar.xz, .tfrecord, .tfrecords); set inputs.format")]),
+        ("a.bin", {"format": "tfrecord"}, []),
+        ("folder", {"format": "tar"}, [(("inputs", "format"), "folder: expected tar, this is a folder")]),
+        ("a.tar", {"format": "folder"}, [(("inputs", "format"), "a.tar: expected folder, this is a file")]),
+        ("gone", {}, [(("inputs", "train", "files"), "no file 'gone' in {directory}")]),
+        ("a.csv", {"image": "path"}, [(("inputs", "image"), "a.csv: no column in the header is named 'path'. "
+                                       "Columns: 'image', 'label'")]),
+    ],
+)  # fmt: skip
+def test_files_of_images(tmp_path, monkeypatch, files, keys, expected):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("a.tar", "a.TGZ", "a.tfrecord", "a.bin"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "a.csv").write_text("image,label\n1.png,x\n")
+    sources = {"train": {"files": files}, "eval": {"sample": "digits"}}
+    inputs = schema.ImageInputs.model_validate({"kind": "image"} | sources | keys)
+    found = list(data_files.check(inputs))
+    assert found == [(path, message.format(directory=tmp_path)) for path, message in expected]

@@ -82,6 +82,33 @@ def test_a_section_with_a_problem_is_not_judged_by_the_checks(write_config):
     )
 
 
+IMAGES = """\
+name: pictures
+inputs: {kind: image, train: {sample: digits}, eval: {sample: digits}}
+model_fn: {kind: image}
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problems"),
+    [
+        (["inputs.train.sample=null"], ["expected exactly one of sample, files; got none"]),
+        (["inputs.train.sample=stdlib_docs"], ["expected 'digits', got 'stdlib_docs'"]),
+        (["inputs.kind=imgae"], ["unknown kind 'imgae' (did you mean 'image'?). Known kinds: text, image"]),
+        (["model_fn.kind=text"], ["'text' does not take inputs.kind: image. Kinds that do: image, keras"]),
+        (["model_fn.encoder.depth=9"], ["expected 6 n + 2, such as 8, 14, 20, 26 or 32; got 9"]),
+        (["model_fn.encoder.depth=2"], ["expected a number >= 8, got 2"]),
+        (["inputs.image_size=[8, 8, 3]"], None),
+        (["inputs.augmentation.flip=1"], ["expected true or false, got 1"]),
+    ],
+)
+def test_problems_of_images(write_config, overrides, problems):
+    found = _problems(write_config(text=IMAGES), *overrides)
+    assert len(found) == len(overrides)
+    for problem, message in zip(found, problems or [], strict=bool(problems)):
+        assert problem.endswith(message)
+
+
 def test_overrides(write_config):
     config = load.load(write_config("seed: 3\n"), ["model_fn.dropout.rate=1e-1", "seed=7"])
     assert (config.seed, config.model_fn.dropout.rate) == (7, 0.1)

@@ -7,7 +7,7 @@ from hubpipe.config import locations, schema
     ("loc", "path", "section"),
     [
         (("nmae",), ("nmae",), schema.Config),
-        (("inputs", "text"), ("inputs", "text"), schema.TextInputs),
+        (("inputs", "text", "text"), ("inputs", "text"), schema.TextInputs),
         (("inputs", "train", "files", 1), ("inputs", "train", "files", 1), schema.Source),
         (("optimizer", "sgd", "l2"), ("optimizer", "l2"), schema.Sgd),
         (("optimizer", "momentum", "momentum"), ("optimizer", "momentum"), schema.Momentum),

@@ -13,7 +13,7 @@ from tests import needs
 
 CONFIGS_DIR = pathlib.Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(CONFIGS_DIR.rglob("*.yaml"))
-COUNT = 2  # to be raised with each new config
+COUNT = 3  # to be raised with each new config
 
 
 def test_all_are_found():
@@ -27,6 +27,8 @@ def test_it_trains_two_steps(path, tmp_path):
     config = load.load(path, overrides)
     if config.model_fn.kind == "keras":
         needs.keras_2()
+    if config.inputs.kind == "image":
+        needs.scikit_learn()
     progress = progress_lib.Progress(
         max_steps=2, batch_size=config.inputs.batch_size, every_steps=1, file=io.StringIO()
     )

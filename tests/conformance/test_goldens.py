@@ -57,11 +57,23 @@ def _keras_spec(directory):
     )
 
 
+def _image_spec(directory):
+    (directory / "labels.txt").write_text("no\nyes\n")
+    model = schema.ImageModel.model_validate(
+        {"kind": "image", "encoder": {"width": 2}, "regularizers": {"kernel": {"l1": 0.25, "l2": 0.5}}}
+    )
+    return models.MODELS[schema.ImageModel](
+        model, schema.Export(), labels_path=str(directory / "labels.txt"), image_size=(4, 4)
+    )
+
+
 _TEXTS = ["The cat sat.", "schön, cat cat", "unknown words", "", "SAT"]
+_IMAGES = np.linspace(0, 1, 2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
 
 # Section of the config -> name of the golden, what makes a small spec, inputs of the default signature.
 GOLDENS = {
     schema.TextModel: ("text", _text_spec, {"text": _TEXTS}),
+    schema.ImageModel: ("image", _image_spec, {"images": _IMAGES}),
     schema.KerasModel: ("keras", _keras_spec, {"text": _TEXTS}),
 }
 

@@ -99,3 +99,48 @@ def test_dropout_of_rate_0_drops_nothing():
 def test_no_dropout_outside_of_training(graph):
     inputs = tf.constant(INPUTS)
     assert layers.dropout(inputs, rate=tf.constant(0.5), is_training=False) is inputs
+
+
+IMAGES = np.random.default_rng(1).normal(size=(2, 5, 5, 3)).astype(np.float32)
+
+
+def test_conv_is_the_sum_over_its_kernel_and_a_bias():
+    options = {"kernel_size": 3, "kernel_regularizer": None, "with_bias": True}
+    outputs = layers.conv(tf.constant(IMAGES), 4, strides=2, **options)
+    kernel, bias = tf1.global_variables()
+    found, kernel, bias = evaluated(outputs, kernel, bias)
+    assert found.shape == (2, 3, 3, 4) and kernel.shape == (3, 3, 3, 4) and list(bias) == [0, 0, 0, 0]
+    np.testing.assert_allclose(
+        found[:, 1, 1], np.tensordot(IMAGES[:, 1:4, 1:4], kernel, axes=3), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_conv_starts_with_the_variance_that_keeps_that_of_relu():
+    tf1.set_random_seed(1)
+    images = tf.constant(np.zeros([1, 4, 4, 64], np.float32))
+    layers.conv(images, 64, kernel_size=3, strides=1, kernel_regularizer=None, with_bias=False)
+    (kernel,) = evaluated(*tf1.global_variables())
+    assert kernel.var() == pytest.approx(2.0 / (3 * 3 * 64), rel=0.03)
+
+
+def test_only_the_kernel_of_conv_is_regularized(graph):
+    penalty = layers.regularizer(schema.Regularizer(l2=2.0))
+    layers.conv(tf.constant(IMAGES), 4, kernel_size=1, strides=1, kernel_regularizer=penalty, with_bias=True)
+    (loss,) = graph.get_collection(tf1.GraphKeys.REGULARIZATION_LOSSES)
+    found, kernel = evaluated(loss, tf1.global_variables()[0])
+    assert found == pytest.approx(2.0 * np.sum(kernel**2))
+
+
+def test_batch_norm_of_images_takes_every_pixel_as_an_example(graph):
+    outputs = layers.batch_norm(tf.constant(IMAGES), momentum=tf.constant(0.75), epsilon=0.1, is_training=True)
+    moving = [variable for variable in tf1.global_variables() if "moving" in variable.op.name]
+    mean, variance = IMAGES.mean(axis=(0, 1, 2)), IMAGES.var(axis=(0, 1, 2))
+    unbiased = variance * 50 / 49  # 2 images of 25 pixels
+    with tf1.Session() as session:
+        session.run(tf1.global_variables_initializer())
+        found = session.run(outputs)
+        session.run(graph.get_collection(tf1.GraphKeys.UPDATE_OPS))
+        moving_mean, moving_variance = session.run(moving)
+    np.testing.assert_allclose(found, (IMAGES - mean) / np.sqrt(variance + 0.1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(moving_mean, 0.25 * mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(moving_variance, 0.75 + 0.25 * unbiased, rtol=1e-4)
