@@ -12,6 +12,7 @@ import pytest
 
 import hubpipe
 from hubpipe import cli, train
+from hubpipe.config import schema
 
 TINY = """
 name: tiny
@@ -64,6 +65,18 @@ def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
     code, out, _ = run()
     assert code is cli.ExitCode.DONE
     assert out.splitlines()[1] == f"run      was already trained to step 4; to train anew, remove {tmp_path}/run"
+
+
+@pytest.mark.parametrize(
+    "section, kind, told",
+    [
+        (schema.TextInputs, "text", 'module(["a sentence", "another one"])'),
+        (schema.ImageInputs, "image", "module(images)  # float32 [batch, 32, 32, 3] in [0, 1]"),
+    ],
+)
+def test_the_example_is_of_the_kind_of_inputs(section, kind, told):
+    files = {"files": "a"}
+    assert train._example(section.model_validate({"kind": kind, "train": files, "eval": files})) == told
 
 
 def test_json_is_one_line(run, tmp_path):

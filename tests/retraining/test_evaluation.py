@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from hubpipe import errors
+from hubpipe.inputs import text
 from hubpipe.models import scoring
 from hubpipe.retraining import evaluation
 from hubpipe.store import layout, manifest
@@ -40,7 +41,7 @@ def test_whose_fault_it_is(version, tiny, monkeypatch, error, raised, told):
         raise error
 
     monkeypatch.setattr(scoring, "score", score)
-    monkeypatch.setattr(evaluation.text, "input_fn", lambda *args, **kwargs: None)
+    monkeypatch.setattr(text, "input_fn", lambda *args, **kwargs: None)
     with pytest.raises(raised) as caught:
         scores(version, tiny)
     assert str(caught.value) == f"{version.path}: {told}"

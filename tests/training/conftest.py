@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from hubpipe.config import load
+from tests.inputs import pictures
 
 _CONFIG = """
 name: tiny
@@ -42,5 +43,35 @@ def tiny(tmp_path):
 
     def create(*overrides):
         return load.load(tmp_path / "tiny.yaml", overrides)
+
+    return create
+
+
+_IMAGES = """
+name: colours
+inputs:
+  kind: image
+  train: {{files: {directory}/pictures}}
+  eval: {{files: {directory}/pictures}}
+  image_size: [4, 4]
+  augmentation: {{flip: true, crop: 1}}
+  batch_size: 4
+model_fn: {{kind: image, encoder: {{width: 2}}, dropout: {{rate: 0.1}}}}
+optimizer: {{kind: adam, learning_rate: 0.02}}
+training: {{max_steps: 6, evaluate_every_steps: 3}}
+selection: {{metric: loss}}
+store: {{dir: {directory}/store}}
+model_dir: {directory}/run
+"""
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """A function (*overrides) -> Config of a run on twelve images in folders of three classes; in tmp_path."""
+    pictures.folder(tmp_path / "pictures", per_class=4, colours=sorted(pictures.COLOURS))
+    (tmp_path / "colours.yaml").write_text(_IMAGES.format(directory=tmp_path))
+
+    def create(*overrides):
+        return load.load(tmp_path / "colours.yaml", overrides)
 
     return create

@@ -5,15 +5,20 @@ import io
 import json
 import os
 import random
+import sys
 import threading
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, hub
 from hubpipe.config import load
-from hubpipe.store import store
+from hubpipe.inputs import image
+from hubpipe.models import scoring
+from hubpipe.store import layout, store
 from hubpipe.training import evaluator, run
 from hubpipe.training import progress as progress_lib
 from tests import needs
@@ -226,3 +231,65 @@ def test_the_state_of_pythons_generator_stays(tiny):
     before = random.getstate()
     run.create_estimator(config, data)
     assert random.getstate() == before
+
+
+def test_a_run_on_images(colours):
+    config = colours()
+    result, lines = start(config)
+    assert (result.outcome, result.step, result.evaluated) == ("trained", 6, 2)
+    assert lines[0] == "colours: 12 training rows, 12 evaluation rows, 3 labels"
+    version = store.Store(config.store.dir, "colours").latest()
+    facts = version.manifest()
+    assert facts["twin"]["lost"] == []
+    assert max(filter(None, facts["twin"]["differences"].values()), default=0.0) <= 1e-6
+    assert facts["regularizers"]["logits/kernel"] == {"l1": 0.0, "l2": 0.0}
+    assert "assets.extra/hubpipe/head.index" not in facts["files"]  # the classifier is in the module
+    assert {"module/logits/kernel", "module/stem/kernel"} <= weights(config, 6).keys()
+    with np.load(os.path.join(version.path, "assets.extra/hubpipe/golden.npz")) as golden:
+        assert golden["inputs/images/0"].shape == (8, 4, 4, 3)
+
+
+def test_a_version_of_images_scores_as_it_did(colours):
+    config = colours("export.twin=false")
+    result, _ = start(config)
+    data = run.prepare(config)
+    found = scoring.score(
+        result.path,
+        head=config.model_fn.head,
+        head_prefix=os.path.join(result.path, layout.HEAD),
+        head_labels=data.labels,
+        input_fn=image.input_fn(data, "eval", batch_size=5),
+        labels=data.labels,
+    )
+    for metric in ("accuracy", "loss"):
+        assert np.mean(found[metric]) == pytest.approx(result.metrics[metric], rel=1e-4)
+
+
+def test_images_start_from_the_weights_of_a_version(colours, tmp_path):
+    first, _ = start(colours("export.twin=false"))
+    config = colours("export.twin=false", f"model_dir={tmp_path}/warm", "optimizer.learning_rate=1e-9")
+    progress = Progress(config)
+    run.run(config, progress, warm_start_from=first.path)
+    with tf.Graph().as_default(), tf1.Session() as session:
+        module = hub.Module(first.path)
+        session.run(tf1.global_variables_initializer())
+        published = session.run(module.variable_map)
+    found = weights(config, 6)
+    for name in ("stem/kernel", "stage_3/block_1/conv_2/kernel", "logits/kernel"):
+        np.testing.assert_allclose(found[f"module/{name}"], published[name], atol=1e-5)
+
+
+def test_an_encoder_of_keras_is_told_the_size_of_images(colours, monkeypatch):
+    needs.keras_2()
+    told = []
+
+    def encoder(image_size):
+        told.append(image_size)
+        inputs = tf.keras.Input([*image_size, 3], name="images")
+        return tf.keras.Model(inputs, tf.keras.layers.Dense(4)(tf.keras.layers.Flatten()(inputs)))
+
+    monkeypatch.setitem(sys.modules, "encoders", types.SimpleNamespace(encoder=encoder))
+    keras = "model_fn={kind: keras, build_fn: 'encoders:encoder'}"
+    config = colours(keras, "export.twin=false", "export.hyperparameters=[]")
+    result, _ = start(config)
+    assert result.outcome == "trained" and set(told) == {(4, 4)}
