@@ -225,7 +225,7 @@ def _decoded(
     """Reads images one after the other, and decodes several at once; the order stays."""
     with (
         contextlib.closing(pixels.Decoder(section.image_size, section.resize)) as decoder,
-        concurrent.futures.ThreadPoolExecutor() as pool,
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         waiting: collections.deque = collections.deque()
         for image in images:
