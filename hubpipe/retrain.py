@@ -72,11 +72,7 @@ def _retrain(config: schema.Config) -> outcome.Report:
         importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
         job = importlib.import_module("hubpipe.retraining.job")
         progress_lib = importlib.import_module("hubpipe.training.progress")
-        progress = progress_lib.Progress(
-            max_steps=config.training.max_steps,
-            batch_size=config.inputs.batch_size,
-            every_steps=config.training.log_every_steps,
-        )
+        progress = progress_lib.of(config)
         options = job.Options(run_key=_RUN_KEY.value, dry_run=_DRY_RUN.value, force=_FORCE.value)
         return job.retrain(config, options, progress, is_preempted=preempted.is_set)
 

@@ -43,11 +43,7 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
         importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
         progress_lib = importlib.import_module("hubpipe.training.progress")
         run_lib = importlib.import_module("hubpipe.training.run")
-        progress = progress_lib.Progress(
-            max_steps=config.training.max_steps,
-            batch_size=config.inputs.batch_size,
-            every_steps=config.training.log_every_steps,
-        )
+        progress = progress_lib.of(config)
         result = run_lib.run(config, progress, is_preempted=preempted.is_set)
     print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config))
     return cli.ExitCode.PREEMPTED if result.outcome == "preempted" else cli.ExitCode.DONE

@@ -9,6 +9,7 @@ import tqdm
 from tensorflow.compat import v1 as tf1
 
 from hubpipe.compat import estimator as tf_estimator
+from hubpipe.config import schema
 
 # Between lines in a log file.
 _LINE_EVERY_SECS = 10.0
@@ -99,3 +100,12 @@ class Progress(tf_estimator.SessionRunHook):
 def _has_width(file: TextIO) -> bool:
     """Whether a file is a terminal that a bar can be drawn on; some have no known width."""
     return file.isatty() and os.get_terminal_size(file.fileno()).columns > 0
+
+
+def of(config: schema.Config) -> Progress:
+    """The progress of a run, on stderr."""
+    return Progress(
+        max_steps=config.training.max_steps,
+        batch_size=config.inputs.batch_size,
+        every_steps=config.training.log_every_steps,
+    )
