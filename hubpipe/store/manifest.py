@@ -10,9 +10,9 @@ from typing import Any
 
 from hubpipe import errors, version
 from hubpipe.files import atomic, digest, records
-from hubpipe.store import file_system
+from hubpipe.store import file_system, layout
 
-PATH = "assets.extra/hubpipe/manifest.json"
+PATH = os.path.join(layout.EXTRA, "manifest.json")
 RESERVED = ("format", "version", "created", "environment", "files")
 
 # Name in the manifest -> distributions that supply it, the first one installed counts.
