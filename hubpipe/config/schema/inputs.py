@@ -1,0 +1,121 @@
+"""Sections of the data, by kind."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from hubpipe.config.schema.fields import Files, Rate, Section, Text
+
+# Keys of which a source holds exactly one.
+SOURCE_KEYS = ("sample", "files")
+
+
+class Source(Section):
+    """Where rows come from: a built-in sample or files, exactly one of them."""
+
+    sample: Literal["stdlib_docs"] | None = Field(
+        None, description="built-in data: stdlib_docs, paragraphs of the standard library's docstrings"
+    )
+    files: Files | None = Field(
+        None, description="path or glob, or a list of them; a relative one starts at the current directory"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Source":
+        given = [key for key in SOURCE_KEYS if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected exactly one of {', '.join(SOURCE_KEYS)}; got {' and '.join(given) or 'none'}"
+            )
+        return self
+
+
+class ImageSource(Source):
+    """Where images come from: a built-in sample or files, exactly one of them."""
+
+    sample: Literal["digits"] | None = Field(
+        None, description="built-in data: digits, handwritten, 8 x 8 pixels, of scikit-learn (extra [samples])"
+    )
+    files: Files | None = Field(
+        None,
+        description="path or glob, or a list of them: folders, tars, TFRecords, tables (csv, tsv, jsonl) of paths",
+    )
+    folder: Text | None = Field(
+        None,
+        description="take the images below this folder of folders and tars alone; null: where some are below "
+        "train and others below eval, val, valid, validation, dev or test, those of the split; else all",
+    )
+
+
+class TextInputs(Section):
+    """Rows of a text and its label."""
+
+    kind: Literal["text"] = Field(description="kind of inputs")
+    train: Source = Field(description="rows to train on")
+    eval: Source = Field(description="rows to evaluate each checkpoint on")
+    format: Literal["auto", "csv", "tsv", "jsonl"] = Field(
+        "auto", description="format of the files; auto: by the ending of each file"
+    )
+    text: Text = Field("text", description="column (csv, tsv) or key (jsonl) of the text")
+    label: Text = Field("label", description="column (csv, tsv) or key (jsonl) of the label")
+    columns: tuple[Text, ...] | None = Field(
+        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
+    )
+    bad_rows: Literal["error", "skip"] = Field(
+        "error",
+        description="a row that cannot be read (bad UTF-8, wrong number of fields, missing label): stop, or count",
+    )
+    batch_size: PositiveInt = Field(128, description="rows per training step")
+    shuffle: bool = Field(True, description="shuffle the training rows, anew in each epoch")
+
+
+class Augmentation(Section):
+    """Changes of the training images, at random and anew in each epoch; not part of the module."""
+
+    flip: bool = Field(False, description="mirror every second image, left and right")
+    crop: NonNegativeInt = Field(0, description="most pixels by which images are moved, up or down, left or right")
+    brightness: Rate = Field(0.0, description="most that is added to all pixels, or taken; they are in [0, 1]")
+    contrast: Rate = Field(0.0, description="most change of the contrast: 0.2 multiplies it by 0.8 to 1.2")
+    saturation: Rate = Field(0.0, description="most change of the saturation: 0.2 multiplies it by 0.8 to 1.2")
+
+
+class ImageInputs(Section):
+    """Images and their labels; in folders and tars the label of an image is the name of its folder."""
+
+    kind: Literal["image"] = Field(description="kind of inputs")
+    train: ImageSource = Field(description="images to train on")
+    eval: ImageSource = Field(description="images to evaluate each checkpoint on")
+    format: Literal["auto", "folder", "tar", "tfrecord", "csv", "tsv", "jsonl"] = Field(
+        "auto", description="format of the files; auto: folders, and others by the ending of each file"
+    )
+    image: Text | None = Field(
+        None,
+        description="column (csv, tsv) or key (jsonl) of the path, null: image; a relative path starts at the "
+        "table's folder. Of a TFRecord the key of the encoded image, null: image/encoded",
+    )
+    label: Text | None = Field(
+        None,
+        description="column (csv, tsv) or key (jsonl) of the label, null: label. Of a TFRecord the key of a text "
+        "or an integer, null: image/class/label",
+    )
+    columns: tuple[Text, ...] | None = Field(
+        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
+    )
+    bad_rows: Literal["error", "skip"] = Field(
+        "error", description="an image that cannot be decoded, or without a label: stop, or count"
+    )
+    image_size: tuple[PositiveInt, PositiveInt] = Field(
+        (32, 32), strict=False, description="height and width, in pixels, that all images are brought to"
+    )
+    resize: Literal["stretch", "crop"] = Field(
+        "stretch", description="an image of another shape: stretch it, or crop the longer side around the centre"
+    )
+    augmentation: Augmentation = Field(Augmentation(), description="changes of the training images, at random")
+    batch_size: PositiveInt = Field(64, description="images per training step")
+    shuffle: bool = Field(True, description="shuffle the training images, anew in each epoch")
+
+
+Inputs = Annotated[TextInputs | ImageInputs, Field(discriminator="kind")]
+
+# The keys that name columns of tables; null means the column of the key's own name.
+COLUMN_KEYS = {TextInputs: ("text", "label"), ImageInputs: ("image", "label")}
