@@ -197,11 +197,42 @@ def _read_table(
     columns: Sequence[str] | None,
     skipped: Skipped | None,
 ) -> Iterator[Row]:
+    names, found = read_table(file, path, separator, columns, skipped)
+    text_index = index_of(names, text, path)
+    label_index = index_of(names, label, path)
+    for line, fields in found:
+        name = label_of(fields[label_index])
+        if name:
+            yield Row(fields[text_index], name, path, line)
+        else:
+            refuse(f"{path}:{line}: no label ({label!r} is empty)", skipped)
+
+
+def read_table(
+    file: TextIO, path: str, separator: str, columns: Sequence[str] | None, skipped: Skipped | None
+) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """Splits a csv or tsv file into fields.
+
+    Args:
+        file: open at its start.
+        path: its name, for messages.
+        separator: between fields.
+        columns: names of the columns; None if the first line has them.
+        skipped: counts bad rows, None if they are errors.
+    Returns:
+        names of the columns; iterator over the line that a row starts on and its fields, one for each column.
+    Raises:
+        InputError: a file without a line.
+    """
     lines = (line.replace("\0", "\ufffd") for line in file)  # Python 3.10 refuses a NUL, later ones do not
     reader = csv.reader(lines, delimiter=separator, strict=True)
     names = list(_header(reader, path) if columns is None else columns)
-    text_index = _index(names, text, path)
-    label_index = _index(names, label, path)
+    return names, _fields(reader, path, separator, names, skipped)
+
+
+def _fields(
+    reader: Any, path: str, separator: str, names: list[str], skipped: Skipped | None
+) -> Iterator[tuple[int, list[str]]]:
     width = len(names)
     while True:
         line = reader.line_num + 1
@@ -214,16 +245,12 @@ def _read_table(
             continue
         if len(fields) != width:
             if len(fields) > 1 or (fields and fields[0].strip()):  # else a blank line
-                shown = _shown(separator.join(fields))
-                refuse(f"{path}:{line}: {_count(fields)} instead of {width} ({shown})", skipped)
-            continue
-        name = _label(fields[label_index])
-        if not name:
-            refuse(f"{path}:{line}: no label ({label!r} is empty)", skipped)
-        elif name == label and [field.strip() for field in fields] == names:
-            refuse(f"{path}:{line}: names of columns, not a row ({_shown(separator.join(fields))})", skipped)
+                held = shown(separator.join(fields))
+                refuse(f"{path}:{line}: {_count(fields)} instead of {width} ({held})", skipped)
+        elif fields[0].strip() == names[0] and [field.strip() for field in fields] == names:
+            refuse(f"{path}:{line}: names of columns, not a row ({shown(separator.join(fields))})", skipped)
         else:
-            yield Row(fields[text_index], name, path, line)
+            yield line, fields
 
 
 def _header(reader: Iterator[list[str]], path: str) -> list[str]:
@@ -236,13 +263,14 @@ def _header(reader: Iterator[list[str]], path: str) -> list[str]:
     raise errors.InputError(f"{path}: empty; the first line must name the columns")
 
 
-def _index(names: list[str], name: str, path: str) -> int:
+def index_of(names: list[str], name: str, path: str) -> int:
+    """The place of a column; InputError if there is no such one, or several."""
     if names.count(name) > 1:
         raise errors.InputError(f"{path}: column {name!r} stands {names.count(name)} times in {names!r}")
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise errors.InputError(f"{path}: no column {name!r}{hint}. Columns: {_shown(', '.join(names))}")
+        raise errors.InputError(f"{path}: no column {name!r}{hint}. Columns: {shown(', '.join(names))}")
     return names.index(name)
 
 
@@ -254,14 +282,35 @@ def _broken(path: str, first: int, last: int, error: csv.Error) -> str:
     )
 
 
-class _Number(str):
+class Number(str):
     """A JSON number with a point or an exponent, as it is written."""
 
 
-_DECODER = json.JSONDecoder(parse_float=_Number)
+_DECODER = json.JSONDecoder(parse_float=Number)
 
 
 def _read_objects(file: TextIO, path: str, text: str, label: str, skipped: Skipped | None) -> Iterator[Row]:
+    for number, line, record in read_objects(file, path, skipped):
+        problem = _problem(record, text, label)
+        if problem:
+            refuse(f"{path}:{number}: {problem}", skipped)
+            continue
+        words, name = record[text], label_of(str(record[label]))
+        if "\\u" in line:  # the only way to a NUL or to half a surrogate pair
+            words, name = printable(words), printable(name)
+        yield Row(words, name, path, number)
+
+
+def read_objects(file: TextIO, path: str, skipped: Skipped | None) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Decodes a jsonl file.
+
+    Args:
+        file: open at its start.
+        path: its name, for messages.
+        skipped: counts bad lines, None if they are errors.
+    Yields:
+        number of the line, the line, its object; numbers with a point or an exponent are strings of class Number.
+    """
     for number, line in enumerate(file, 1):
         line = line.strip().replace("\0", "\ufffd")
         if not line:
@@ -269,46 +318,45 @@ def _read_objects(file: TextIO, path: str, text: str, label: str, skipped: Skipp
         try:
             record, end = _DECODER.raw_decode(line)  # three times as fast as decode
         except (ValueError, RecursionError) as error:
-            refuse(f"{path}:{number}: not JSON: {error} ({_shown(line)})", skipped)
+            refuse(f"{path}:{number}: not JSON: {error} ({shown(line)})", skipped)
             continue
-        problem = _problem(record, text, label) if end == len(line) else f"more than one value ({_shown(line)})"
-        if problem:
-            refuse(f"{path}:{number}: {problem}", skipped)
-            continue
-        words, name = record[text], _label(str(record[label]))
-        if "\\u" in line:  # the only way to a NUL or to half a surrogate pair
-            words, name = _printable(words), _printable(name)
-        yield Row(words, name, path, number)
+        if end != len(line):
+            refuse(f"{path}:{number}: more than one value ({shown(line)})", skipped)
+        elif type(record) is not dict:
+            refuse(f"{path}:{number}: not an object but {kind_of(record)}", skipped)
+        else:
+            yield number, line, record
 
 
-def _problem(record: Any, text: str, label: str) -> str | None:
+def _problem(record: dict[str, Any], text: str, label: str) -> str | None:
     """Says what is wrong with the value of a line, None if nothing is."""
-    if type(record) is not dict:
-        return f"not an object but {_kind(record)}"
     if text not in record or label not in record:
-        return f"no key {(text if text not in record else label)!r}. Keys: {_shown(', '.join(record))}"
+        return f"no key {(text if text not in record else label)!r}. Keys: {shown(', '.join(record))}"
     if type(record[text]) is not str:
-        return f"{text!r} is not a string but {_kind(record[text])}"
-    if type(record[label]) not in (str, int, _Number):  # to isinstance, a bool is an int
-        return f"label {label!r} is not a string or a number but {_kind(record[label])}"
+        return f"{text!r} is not a string but {kind_of(record[text])}"
+    if type(record[label]) not in (str, int, Number):  # to isinstance, a bool is an int
+        return f"label {label!r} is not a string or a number but {kind_of(record[label])}"
     if not str(record[label]).strip():
         return f"no label ({label!r} is empty)"
     return None
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """A value of JSON in words, for messages."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
         return "a list"
-    return _shown(value if isinstance(value, _Number) else json.dumps(value))
+    return shown(value if isinstance(value, Number) else json.dumps(value))
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
+    """A label without white space around it, and with one space for each run of it."""
     return name if name.isalnum() else " ".join(name.split())
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
+    """A string of JSON without NULs and halves of surrogate pairs."""
     joined = value.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
     return joined.decode("utf-16-le", "replace")
 
@@ -317,6 +365,7 @@ def _count(fields: list[str]) -> str:
     return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A text in messages, cut when long."""
     text = text.strip()
     return repr(text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 3] + "...")
