@@ -7,10 +7,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
-from hubpipe import errors, hub
+from hubpipe import errors, hub, own_code
 from hubpipe.compat import keras
 from hubpipe.config import schema
-from hubpipe.models import imported, labels
+from hubpipe.models import labels
 
 _KEY = "model_fn.build_fn"
 _PARAMS_KEY = "model_fn.params"
@@ -34,12 +34,8 @@ def create_spec(
         ModuleSpecError: what the function returns cannot become a module.
     """
     keras.keras_2()
-    build_fn = imported.function(model.build_fn, key=_KEY)
-    params = dict(model.params)
-    for name, value in known.items():
-        if imported.takes(build_fn, name):
-            params.setdefault(name, value)
-    imported.check_arguments(build_fn, params, key=_PARAMS_KEY)
+    build_fn = own_code.function(model.build_fn, key=_KEY)
+    params = own_code.arguments(build_fn, model.params, known, path=model.build_fn, key=_PARAMS_KEY)
     hyperparameters = [name for name in export.hyperparameters if name in params]
     build = functools.partial(module_fn, build_fn, params, hyperparameters, labels_path=labels_path)
     return hub.create_module_spec(

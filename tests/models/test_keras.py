@@ -242,6 +242,6 @@ def test_arguments_that_the_function_does_not_take(create_spec):
     with pytest.raises(errors.ConfigError) as caught:
         create_spec(dense, unit=3)
     assert str(caught.value) == (
-        "model_fn.params: got an unexpected keyword argument 'unit'; the function is dense(units=3, "
-        "dropout_rate=0.5, batch_norm_momentum=0.75, trainable=True)"
+        "model_fn.params.unit: unknown parameter (did you mean 'units'?). encoders:encoder takes units, "
+        "dropout_rate, batch_norm_momentum, trainable"
     )
