@@ -13,9 +13,9 @@ from hubpipe.files import atomic, faults, records
 from hubpipe.retraining import judging, lock, need, outcome, state
 from hubpipe.store import layout, leases, manifest
 from hubpipe.store import store as store_lib
+from hubpipe.training import datasets, run_dir
 from hubpipe.training import progress as progress_lib
 from hubpipe.training import run as run_lib
-from hubpipe.training import run_dir
 
 _CACHE_FOLDER = "inputs"
 _REFUSED = frozenset({outcome.Outcome.REJECTED, outcome.Outcome.NO_IMPROVEMENT})
@@ -77,7 +77,7 @@ def _locked(
     is_preempted: Callable[[], bool],
 ) -> outcome.Report:
     cache_dir = os.path.join(config.model_dir, _CACHE_FOLDER)
-    data = run_lib.prepare(config, cache_dir)
+    data = datasets.prepare(config, cache_dir)
     facts = config.model_dump(mode="json")
     current = store.current()
     key = options.run_key or need.run_key(data.fingerprint, facts)

@@ -1,5 +1,6 @@
 """Evaluates and exports checkpoints on a thread of its own, while training goes on."""
 
+import contextlib
 import os
 import queue
 import threading
@@ -7,11 +8,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from hubpipe import exporters
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.exporters import select
-from hubpipe.training import evaluator as evaluator_lib
-from hubpipe.training import progress as progress_lib
+from hubpipe.training import checkpoints
+from hubpipe.training import verdicts as verdicts_lib
 
 
 class Judge(tf_estimator.CheckpointSaverListener):
@@ -31,62 +31,45 @@ class Judge(tf_estimator.CheckpointSaverListener):
     def __init__(
         self,
         estimator: tf_estimator.Estimator,
-        input_fn: Callable[[], tf.data.Dataset],
-        exporter: exporters.BestModuleExporter,
-        progress: progress_lib.Progress,
+        verdicts: verdicts_lib.Verdicts,
         *,
         every_steps: int,
-        patience: int | None,
-        min_improvement: float,
         is_preempted: Callable[[], bool],
     ):
-        """Reads what was judged before; starts nothing.
+        """Starts nothing.
 
         Args:
             estimator: whose checkpoints are judged.
-            input_fn: returns the evaluation data, one pass.
-            exporter: selects and exports.
-            progress: is told each verdict.
+            verdicts: evaluates, selects and exports.
             every_steps: training steps between evaluations.
-            patience: evaluations without improvement after which training should stop; None for any number.
-            min_improvement: what counts as improvement.
             is_preempted: True as soon as the process should leave: the checkpoints that wait are left to the next
                 run, the one at hand is finished.
         """
         self._estimator = estimator
-        self._input_fn = input_fn
-        self._exporter = exporter
-        self._export_path = os.path.join(estimator.model_dir, "export", exporter.name)
-        self._progress = progress
+        self._verdicts = verdicts
         self._every_steps = every_steps
-        self._patience = patience
-        self._min_improvement = min_improvement
         self._is_preempted = is_preempted
         # One more is being judged, and one more may be saved before training waits.
         self._waiting: queue.Queue[str | None] = queue.Queue(estimator.config.keep_checkpoint_max - 2)
         self._abandoned = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="hubpipe-judge", daemon=True)
-        record = self.record.up_to(latest_step(estimator))
-        self._last_step = record.history[-1].step if record.history else 0
-        self._exhausted = self._is_exhausted(record)
-        if record.best:
-            progress.set_best(f"{record.metric} {record.best.value:.4f}")
+        self._last_step = verdicts.last_step
 
     @property
     def record(self) -> select.Record:
         """What was judged so far."""
-        return self._exporter.record(self._estimator, self._export_path)
+        return self._verdicts.record
 
     @property
     def is_exhausted(self) -> bool:
         """True if the patience is over."""
-        return self._exhausted
+        return self._verdicts.is_exhausted
 
     @property
     def should_stop(self) -> bool:
         """True if training should stop: the patience is over, or judging failed."""
-        return self._exhausted or self._failure is not None
+        return self.is_exhausted or self._failure is not None
 
     def __enter__(self) -> "Judge":
         self._thread.start()
@@ -105,13 +88,13 @@ class Judge(tf_estimator.CheckpointSaverListener):
         state = tf.train.get_checkpoint_state(self._estimator.model_dir)
         for path in state.all_model_checkpoint_paths if state else ():
             if tf.io.gfile.exists(path + ".index"):
-                self._take(path, checkpoint_step(path), after_steps=self._every_steps)
+                self._take(path, checkpoints.step_of(path), after_steps=self._every_steps)
 
     def take_last(self) -> None:
         """Takes the newest checkpoint, with which training ended, due or not."""
         path = self._estimator.latest_checkpoint()
         if path:
-            self._take(path, checkpoint_step(path), after_steps=1)
+            self._take(path, checkpoints.step_of(path), after_steps=1)
 
     def after_save(self, session, global_step_value: int) -> bool:
         """Takes a checkpoint if it is due; called by the CheckpointSaverHook.
@@ -130,35 +113,14 @@ class Judge(tf_estimator.CheckpointSaverListener):
             self._waiting.put(path)
 
     def _run(self) -> None:
-        evaluator = None
-        while (path := self._waiting.get()) is not None:
-            if self._abandoned.is_set() or self._is_preempted() or self.should_stop:
-                continue  # emptied, so that nobody waits for a place
-            try:
-                evaluator = evaluator or evaluator_lib.Evaluator(self._estimator, self._input_fn)
-                self._judge(evaluator, path)
-            except BaseException as error:  # raised again when the block ends, on the thread that trains
-                self._failure = error
-        if evaluator:
-            evaluator.close()
-
-    def _judge(self, evaluator: evaluator_lib.Evaluator, path: str) -> None:
-        eval_result = evaluator.evaluate(path)
-        version = self._exporter.export(
-            self._estimator, self._export_path, path, eval_result, is_the_final_export=False
-        )
-        record = self.record
-        evaluation = record.history[-1]
-        verdict = f"exported {version}" if version else "not the best"
-        self._progress.note(f"step {evaluation.step}: {record.metric} {evaluation.value:.4f}, {verdict}")
-        if version:
-            self._progress.set_best(f"{record.metric} {evaluation.value:.4f}")
-        self._exhausted = self._is_exhausted(record)
-
-    def _is_exhausted(self, record: select.Record) -> bool:
-        if self._patience is None:
-            return False
-        return record.stale_evaluations(min_improvement=self._min_improvement) >= self._patience
+        with contextlib.closing(self._verdicts):
+            while (path := self._waiting.get()) is not None:
+                if self._abandoned.is_set() or self._is_preempted() or self.should_stop:
+                    continue  # emptied, so that nobody waits for a place
+                try:
+                    self._verdicts.judge(path)
+                except BaseException as error:  # raised again when the block ends, on the thread that trains
+                    self._failure = error
 
 
 class StopHook(tf_estimator.SessionRunHook):
@@ -171,14 +133,3 @@ class StopHook(tf_estimator.SessionRunHook):
         """Called after each step."""
         if self._condition():
             run_context.request_stop()
-
-
-def checkpoint_step(path: str) -> int:
-    """The global step of a checkpoint."""
-    return int(tf.train.load_variable(path, "global_step"))
-
-
-def latest_step(estimator: tf_estimator.Estimator) -> int:
-    """The global step of the newest checkpoint, 0 if there is none."""
-    path = estimator.latest_checkpoint()
-    return checkpoint_step(path) if path else 0

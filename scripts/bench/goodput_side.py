@@ -9,8 +9,8 @@ import step_clock
 import tensorflow as tf
 
 from hubpipe.config import schema
+from hubpipe.training import datasets, estimators, run
 from hubpipe.training import progress as progress_lib
-from hubpipe.training import run
 
 
 class TimedProgress(progress_lib.Progress):
@@ -58,9 +58,9 @@ def _train_and_export(config: schema.Config, clock: step_clock.StepClock) -> Non
 
 
 def _train_alone(config: schema.Config, clock: step_clock.StepClock) -> None:
-    data = run.prepare(config)
-    run.create_estimator(config, data).train(
-        run.train_input_fn(config, data, start_step=0), max_steps=config.training.max_steps, hooks=[clock]
+    data = datasets.prepare(config)
+    estimators.create(config, data).train(
+        datasets.train_input_fn(config, data, start_step=0), max_steps=config.training.max_steps, hooks=[clock]
     )
 
 

@@ -13,7 +13,7 @@ estimator = tf.estimator  # loaded here, before hubpipe is: untouched by its com
 from hubpipe import models  # noqa: E402
 from hubpipe.inputs import text as text_inputs  # noqa: E402
 from hubpipe.models import heads, model_fn, text  # noqa: E402
-from hubpipe.training import run  # noqa: E402
+from hubpipe.training import datasets  # noqa: E402
 
 # The same module_fn and model_fn, built by tensorflow_hub.
 model_fn.hub = text.hub = tensorflow_hub
@@ -33,7 +33,7 @@ def main() -> None:
             every=arguments.every,
             overrides=arguments.overrides,
         )
-        data = run.prepare(config)
+        data = datasets.prepare(config)
         spec = models.MODELS[type(config.model_fn)](
             config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
         )
@@ -47,7 +47,7 @@ def main() -> None:
             "tf_hub", text_inputs.serving_input_fn, exports_to_keep=_EXPORTS_TO_KEEP
         )
         train_spec = estimator.TrainSpec(
-            run.train_input_fn(config, data, start_step=0), max_steps=arguments.steps, hooks=[clock]
+            datasets.train_input_fn(config, data, start_step=0), max_steps=arguments.steps, hooks=[clock]
         )
         eval_spec = estimator.EvalSpec(
             text_inputs.input_fn(data, "eval", batch_size=config.inputs.batch_size),

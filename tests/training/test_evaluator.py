@@ -9,16 +9,16 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.inputs import text
-from hubpipe.training import evaluator, run
+from hubpipe.training import datasets, estimators, evaluator
 
 
 @pytest.fixture
 def trained(tiny):
     """An Estimator with checkpoints of steps 2, 4 and 6, and its evaluation data."""
     config = tiny()
-    data = run.prepare(config)
-    estimator = run.create_estimator(config, data)
-    estimator.train(run.train_input_fn(config, data, start_step=0), max_steps=6)
+    data = datasets.prepare(config)
+    estimator = estimators.create(config, data)
+    estimator.train(datasets.train_input_fn(config, data, start_step=0), max_steps=6)
     return estimator, text.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=4)
 
 

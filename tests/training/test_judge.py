@@ -11,6 +11,8 @@ from tensorflow.compat import v1 as tf1
 from hubpipe.exporters import select
 from hubpipe.training import evaluator as evaluator_lib
 from hubpipe.training import judge as judge_lib
+from hubpipe.training import verdicts
+from tests.training import saved
 
 TIMEOUT_SECS = 20
 
@@ -83,9 +85,12 @@ class Case:
             config=types.SimpleNamespace(keep_checkpoint_max=keep),
             latest_checkpoint=lambda: tf.train.latest_checkpoint(str(model_dir)),
         )
-        settings = {"every_steps": 10, "patience": None, "min_improvement": 0.0, **options}
+        settings = {"patience": None, "min_improvement": 0.0, **options}
         self.judge = judge_lib.Judge(
-            estimator, None, self.exporter, self.progress, is_preempted=self.preempted.is_set, **settings
+            estimator,
+            verdicts.Verdicts(estimator, None, self.exporter, self.progress, **settings),
+            every_steps=10,
+            is_preempted=self.preempted.is_set,
         )
 
     def save(self, *steps):
@@ -99,16 +104,6 @@ def case(monkeypatch, tmp_path):
         return Case(monkeypatch, tmp_path, accuracies, **options)
 
     return create
-
-
-def checkpoints(model_dir, *steps):
-    """Writes checkpoints that hold a global_step alone."""
-    with tf.Graph().as_default(), tf1.Session() as session:
-        step = tf1.train.create_global_step()
-        saver = tf1.train.Saver(max_to_keep=100)
-        for number in steps:
-            session.run(step.assign(number))
-            saver.save(session, os.path.join(model_dir, "model.ckpt"), number, write_meta_graph=False)
 
 
 def test_checkpoints_are_judged_in_order(case):
@@ -127,7 +122,7 @@ def test_checkpoints_are_judged_in_order(case):
 
 
 def test_only_what_is_due_is_judged_and_the_last(case, tmp_path):
-    checkpoints(tmp_path, 34)
+    saved.checkpoints(tmp_path, 34)
     one = case(dict.fromkeys(range(100), 0.5))
     with one.judge:
         one.save(0, 7, 10, 13, 20, 31, 34)
@@ -137,7 +132,7 @@ def test_only_what_is_due_is_judged_and_the_last(case, tmp_path):
 
 
 def test_a_resumed_run_catches_up(case, tmp_path):
-    checkpoints(tmp_path, 10, 20, 30)
+    saved.checkpoints(tmp_path, 10, 20, 30)
     exporter = FakeExporter()
     exporter.kept = exporter.kept.with_evaluation(select.Evaluation(10, 0.5, "10", {"m": 1}))
     one = case({20: 0.6, 30: 0.4, 40: 0.3}, exporter=exporter)
@@ -149,7 +144,7 @@ def test_a_resumed_run_catches_up(case, tmp_path):
 
 
 def test_a_checkpoint_that_is_gone_is_not_caught_up(case, tmp_path):
-    checkpoints(tmp_path, 10, 20)
+    saved.checkpoints(tmp_path, 10, 20)
     os.remove(tmp_path / "model.ckpt-10.index")
     one = case({20: 0.6})
     with one.judge:
@@ -158,7 +153,7 @@ def test_a_checkpoint_that_is_gone_is_not_caught_up(case, tmp_path):
 
 
 def test_after_a_rollback_later_steps_are_judged_again(case, tmp_path):
-    checkpoints(tmp_path, 10)
+    saved.checkpoints(tmp_path, 10)
     exporter = FakeExporter()
     for step in (10, 20, 30):
         exporter.kept = exporter.kept.with_evaluation(select.Evaluation(step, 0.5, str(step), {"m": step}))
@@ -215,7 +210,7 @@ def wait_until(condition):
 
 
 def test_patience_survives_a_restart(case, tmp_path):
-    checkpoints(tmp_path, 30)
+    saved.checkpoints(tmp_path, 30)
     exporter = FakeExporter()
     for step, value in ((10, 0.5), (20, 0.5), (30, 0.4)):
         exporter.kept = exporter.kept.with_evaluation(select.Evaluation(step, value, str(step)))
@@ -281,10 +276,3 @@ def test_a_stop_hook_stops_at_the_step_after_the_condition():
             while not session.should_stop():
                 reached.append(session.run(add))
     assert reached == [1, 2, 3, 4]
-
-
-def test_latest_step(case, tmp_path):
-    estimator = types.SimpleNamespace(latest_checkpoint=lambda: tf.train.latest_checkpoint(str(tmp_path)))
-    assert judge_lib.latest_step(estimator) == 0
-    checkpoints(tmp_path, 10, 25)
-    assert judge_lib.latest_step(estimator) == 25

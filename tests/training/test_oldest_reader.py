@@ -1,4 +1,4 @@
-"""Tests of export.oldest_reader in hubpipe.training.run."""
+"""Tests of export.oldest_reader in hubpipe.training.estimators."""
 
 import pytest
 import tensorflow as tf
@@ -6,7 +6,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, hub, models
 from hubpipe.config import schema
-from hubpipe.training import run
+from hubpipe.training import datasets, estimators
 
 
 def _create_spec(*_, **__):
@@ -23,15 +23,15 @@ def _create_spec(*_, **__):
 
 def test_our_models_are_for_the_oldest(tiny):
     config = tiny('export.oldest_reader="1.15"')
-    assert run.create_estimator(config, run.prepare(config)).model_dir == config.model_dir
+    assert estimators.create(config, datasets.prepare(config)).model_dir == config.model_dir
 
 
 def test_what_the_oldest_cannot_read_stops_the_run_before_it_starts(tiny, monkeypatch):
     config = tiny('export.oldest_reader="1.15"')
-    data = run.prepare(config)
+    data = datasets.prepare(config)
     monkeypatch.setitem(models.MODELS, schema.TextModel, _create_spec)
     with pytest.raises(errors.ExportError) as caught:
-        run.create_estimator(config, data)
+        estimators.create(config, data)
     assert str(caught.value).splitlines() == [
         "export.oldest_reader: TensorFlow 1.15 cannot read the module. Use other ops, or set the key to \"2.6\".",
         "graph variant tags=[], node 'r/StatelessRandomGetKeyCounter': StatelessRandomGetKeyCounter needs "
@@ -43,6 +43,6 @@ def test_what_the_oldest_cannot_read_stops_the_run_before_it_starts(tiny, monkey
 @pytest.mark.parametrize("version", ['"2.6"', '"2.21"', "null"])
 def test_what_the_oldest_can_read_goes_on(tiny, monkeypatch, version):
     config = tiny(f"export.oldest_reader={version}")
-    data = run.prepare(config)
+    data = datasets.prepare(config)
     monkeypatch.setitem(models.MODELS, schema.TextModel, _create_spec)
-    run.create_estimator(config, data)
+    estimators.create(config, data)

@@ -19,7 +19,7 @@ from hubpipe.config import load
 from hubpipe.inputs import image
 from hubpipe.models import scoring
 from hubpipe.store import layout, store
-from hubpipe.training import evaluator, run
+from hubpipe.training import datasets, estimators, evaluator, run
 from hubpipe.training import progress as progress_lib
 from tests import needs
 
@@ -227,9 +227,9 @@ def test_the_seed_reaches_the_initializers_of_keras(tiny):
 
 def test_the_state_of_pythons_generator_stays(tiny):
     config = tiny()
-    data = run.prepare(config)
+    data = datasets.prepare(config)
     before = random.getstate()
-    run.create_estimator(config, data)
+    estimators.create(config, data)
     assert random.getstate() == before
 
 
@@ -252,7 +252,7 @@ def test_a_run_on_images(colours):
 def test_a_version_of_images_scores_as_it_did(colours):
     config = colours("export.twin=false")
     result, _ = start(config)
-    data = run.prepare(config)
+    data = datasets.prepare(config)
     found = scoring.score(
         result.path,
         head=config.model_fn.head,

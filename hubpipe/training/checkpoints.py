@@ -1,0 +1,16 @@
+"""Checkpoints of a model_dir and their steps."""
+
+import tensorflow as tf
+
+from hubpipe.compat import estimator as tf_estimator
+
+
+def step_of(path: str) -> int:
+    """The global step of a checkpoint."""
+    return int(tf.train.load_variable(path, "global_step"))
+
+
+def latest_step(estimator: tf_estimator.Estimator) -> int:
+    """The global step of the newest checkpoint, 0 if there is none."""
+    path = estimator.latest_checkpoint()
+    return step_of(path) if path else 0

@@ -1,0 +1,79 @@
+"""The data of a run: prepared once, then read by training, evaluation and export."""
+
+import math
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import inputs
+from hubpipe.compat import estimator as tf_estimator
+from hubpipe.config import schema
+from hubpipe.training import progress as progress_lib
+
+_GOLDEN_ROWS = 8
+
+
+def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
+    """Reads the data of a run, or finds them where they were read before.
+
+    Args:
+        config: of the run.
+        cache_dir: where to; None for a folder of the model_dir.
+    Raises:
+        InputError: data that cannot be used.
+    """
+    reader = inputs.reader(config.inputs)
+    cache_dir = cache_dir or os.path.join(config.model_dir, "inputs")
+    return reader.prepare_section(config.inputs, config.model_fn, cache_dir=cache_dir)
+
+
+def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progress) -> None:
+    """Shows how many rows there are, which were left out, and where training ends."""
+    counts = f"{data.num_train} training rows, {data.num_eval} evaluation rows, {len(data.labels)} labels"
+    progress.note(f"{config.name}: {counts}")
+    for split, skipped in data.skipped.items():
+        if skipped and skipped.count:
+            progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")
+    if config.training.epochs is not None:
+        data_end = math.ceil(config.training.epochs * data.num_train / config.inputs.batch_size)
+        progress.set_last_step(min(config.training.max_steps, data_end))
+
+
+def train_input_fn(
+    config: schema.Config, data: inputs.Data, *, start_step: int
+) -> Callable[[], tf.data.Dataset]:
+    """The input_fn that a run trains with.
+
+    Args:
+        config: of the run.
+        data: from prepare.
+        start_step: steps trained before.
+    """
+    return inputs.reader(config.inputs).input_fn(
+        data,
+        tf_estimator.ModeKeys.TRAIN,
+        batch_size=config.inputs.batch_size,
+        seed=config.seed,
+        shuffle=config.inputs.shuffle,
+        epochs=config.training.epochs,
+        start_step=start_step,
+    )
+
+
+def eval_input_fn(config: schema.Config, data: inputs.Data) -> Callable[[], tf.data.Dataset]:
+    """The input_fn that checkpoints are evaluated with: one pass over the evaluation data."""
+    return inputs.reader(config.inputs).input_fn(
+        data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size, seed=config.seed
+    )
+
+
+def golden_inputs(config: schema.Config, data: inputs.Data) -> dict[str, np.ndarray]:
+    """The first rows of the evaluation data, dict feature -> value."""
+    with tf.Graph().as_default(), tf1.Session() as session:
+        reader = inputs.reader(config.inputs)
+        dataset = reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=_GOLDEN_ROWS)()
+        features, _ = session.run(tf1.data.make_one_shot_iterator(dataset).get_next())
+    return features

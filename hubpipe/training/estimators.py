@@ -1,0 +1,92 @@
+"""The Estimator of a run, and how it saves."""
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+from absl import logging
+from tensorflow.compat import v1 as tf1
+
+from hubpipe import errors, inputs, models
+from hubpipe.compat import estimator as tf_estimator
+from hubpipe.config import schema
+from hubpipe.models import heads, model_fn, warm_start
+
+
+def create(
+    config: schema.Config, data: inputs.Data, warm_start_from: str | None = None
+) -> tf_estimator.Estimator:
+    """The Estimator of a run; its model_fn registers the encoder for export by the config's name.
+
+    Args:
+        config: of the run.
+        data: from prepare.
+        warm_start_from: a published module that the encoder starts from, if there is no checkpoint yet.
+    Raises:
+        ExportError: the module would not be readable by export.oldest_reader.
+    """
+    arguments = inputs.reader(config.inputs).module_arguments(data)
+    with _python_seed(config.seed):
+        spec = models.MODELS[type(config.model_fn)](config.model_fn, config.export, **arguments)
+    _check_oldest_reader(config.export.oldest_reader, spec)
+    head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
+    training = config.training
+    session_config = tf1.ConfigProto(allow_soft_placement=True)
+    if training.executor == "single_threaded":
+        session_config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
+    return tf_estimator.Estimator(
+        model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name),
+        config.model_dir,
+        tf_estimator.RunConfig(
+            tf_random_seed=config.seed,
+            session_config=session_config,
+            save_checkpoints_steps=training.evaluate_every_steps,
+            keep_checkpoint_max=training.keep_checkpoints,
+            # Nobody reads the graph that is written with every checkpoint, and writing it stops training.
+            checkpoint_save_graph_def=False,
+            save_summary_steps=training.log_every_steps,
+            log_step_count_steps=training.log_every_steps,
+        ),
+        warm_start_from=_warm_start(spec, warm_start_from, arguments.get("vocabulary_path")),
+    )
+
+
+def _warm_start(
+    spec, module_dir: str | None, vocabulary_path: str | None
+) -> tf_estimator.WarmStartSettings | None:
+    if module_dir is None:
+        return None
+    settings, anew = warm_start.settings(spec, module_dir, vocabulary_path=vocabulary_path)
+    if anew:
+        logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
+    return settings
+
+
+@contextlib.contextmanager
+def _python_seed(seed: int) -> Iterator[None]:
+    """Seeds Python's random generator in the block: Keras takes the seeds of its initializers from there."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def _check_oldest_reader(version: str | None, spec) -> None:
+    obstacles = spec.obstacles(version) if version else []
+    if obstacles:
+        met = f'"{spec.oldest_reader}"' if spec.oldest_reader else "null"
+        raise errors.ExportError(
+            f"export.oldest_reader: TensorFlow {version} cannot read the module. Use other ops, or set the key to "
+            f"{met}.\n" + "\n".join(obstacles)
+        )
+
+
+def create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.CheckpointSaverHook:
+    """Estimator's own, but for a second session call after each step: a tenth of a small model's time."""
+    hook = tf_estimator.CheckpointSaverHook(
+        config.model_dir, save_steps=config.save_checkpoints_steps, save_graph_def=config.checkpoint_save_graph_def
+    )
+    hook._set_steps_per_run(1)  # by default it reads the step again after each step, in case some were many
+    return hook
