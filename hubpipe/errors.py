@@ -15,6 +15,7 @@ and Python catch for the same mistake.
     |   `-- LossyError                    a conversion that would lose part of a module
     |-- StoreError                        a store of versions
     |-- BusyError                         a job that another process is at
+    |   `-- LockLostError                 a job that another process took over
     |-- FormatError     (ValueError)      a broken or unsupported file on disk
     |   `-- SavedModelError (OSError)     a directory that holds no SavedModel that can become a module
     |-- ModuleSpecError (ValueError)      a module_fn whose graph cannot become a module
@@ -87,6 +88,10 @@ class StoreError(HubpipeError):
 
 class BusyError(HubpipeError):
     """A job that another process is at."""
+
+
+class LockLostError(BusyError):
+    """A job that another process took over, since this one gave no sign of life."""
 
 
 class FormatError(HubpipeError, ValueError):

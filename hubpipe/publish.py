@@ -8,7 +8,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 
 from absl import flags
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
     versions = store.Store(_STORE_DIR.value, _NAME.value)
     parent = versions.current_number()
     with versions.new_version() as draft:
-        _copy(module_dir, draft.path)
+        draft.take(module_dir)
         # From here on of the copy: what was looked at is what is published.
         draft.describe(**_origin(draft.path))
         draft.describe(name=_NAME.value, parent=parent, why=_WHY.value)
@@ -62,22 +61,8 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
     return cli.ExitCode.DONE
 
 
-def _copy(source: str, target: str) -> None:
-    """Copies a tree of files; neither times nor permissions, which may forbid to write."""
-    with os.scandir(source) as entries:
-        for entry in entries:
-            copy = os.path.join(target, entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                os.mkdir(copy)
-                _copy(entry.path, copy)
-            elif entry.is_file(follow_symlinks=False):
-                shutil.copyfile(entry.path, copy)
-            else:
-                raise errors.FormatError(f"{entry.path}: neither a file nor a directory; only these are accepted.")
-
-
 def _origin(path: str) -> dict:
-    """Checks the module; returns what its manifest says of where it comes from, and takes the manifest away."""
+    """Checks the module; returns what its manifest says of where it comes from."""
     contents = facts.read_module(path).manifest
     if contents is None:
         return {}
@@ -85,7 +70,6 @@ def _origin(path: str) -> dict:
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise errors.FormatError(f"{_MODULE_DIR.value}: is not what its manifest says: {problems[0]}{more}.")
-    os.remove(os.path.join(path, manifest.PATH))
     return {key: value for key, value in contents.items() if key not in manifest.RESERVED}
 
 

@@ -30,6 +30,9 @@ _RUN_KEY = flags.DEFINE_string(
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Do all but publish.", flag_values=FLAGS)
 _FORCE = flags.DEFINE_bool("force", False, "Publish although a gate refuses; this is recorded.", flag_values=FLAGS)
+_WAIT_SECS = flags.DEFINE_float(
+    "wait_secs", 0.0, "How long to wait for another job of the module.", lower_bound=0.0, flag_values=FLAGS
+)
 _METRICS_FILE = flags.DEFINE_string(
     "metrics_file", None, "File (.prom) for the textfile collector of Prometheus.", flag_values=FLAGS
 )
@@ -73,7 +76,9 @@ def _retrain(config: schema.Config) -> outcome.Report:
         job = importlib.import_module("hubpipe.retraining.job")
         progress_lib = importlib.import_module("hubpipe.training.progress")
         progress = progress_lib.of(config)
-        options = job.Options(run_key=_RUN_KEY.value, dry_run=_DRY_RUN.value, force=_FORCE.value)
+        options = job.Options(
+            run_key=_RUN_KEY.value, dry_run=_DRY_RUN.value, force=_FORCE.value, wait_secs=_WAIT_SECS.value
+        )
         return job.retrain(config, options, progress, is_preempted=preempted.is_set)
 
 

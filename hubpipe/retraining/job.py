@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ from hubpipe import errors
 from hubpipe.config import dump, schema
 from hubpipe.files import atomic, faults, records
 from hubpipe.retraining import judging, lock, need, outcome, state
-from hubpipe.store import layout, leases, manifest
+from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib
 from hubpipe.training import datasets, run_dir
 from hubpipe.training import progress as progress_lib
@@ -31,11 +30,13 @@ class Options:
         run_key: what the job is for; None for a key made of data and config.
         dry_run: do all but publish.
         force: publish although a gate refuses.
+        wait_secs: how long to wait for another job of the module.
     """
 
     run_key: str | None = None
     dry_run: bool = False
     force: bool = False
+    wait_secs: float = 0.0
 
 
 def retrain(
@@ -60,10 +61,15 @@ def retrain(
     store = store_lib.Store(config.store.dir, config.name)
     begun = time.time()
     try:
-        with lock.held(store.path):
-            report = _locked(config, options, progress, store, is_preempted)
+        with lock.held(
+            store.path, wait_secs=options.wait_secs, should_stop=is_preempted, tell=progress.note
+        ) as holder:
+            report = _locked(config, options, progress, store, is_preempted, holder)
     except errors.BusyError as error:
-        report = outcome.Report(outcome.Outcome.SKIPPED, config.name, reasons=(str(error),))
+        # Who was stopped, or lost the lock, has work to do; else it is done by who has it.
+        again = is_preempted() or isinstance(error, errors.LockLostError)
+        kind = outcome.Outcome.PREEMPTED if again else outcome.Outcome.SKIPPED
+        report = outcome.Report(kind, config.name, run_key=options.run_key, reasons=(str(error),))
     return dataclasses.replace(
         report, current=store.current_number(), started=begun, seconds=round(time.time() - begun, 3)
     )
@@ -75,6 +81,7 @@ def _locked(
     progress: progress_lib.Progress,
     store: store_lib.Store,
     is_preempted: Callable[[], bool],
+    holder: lock.Holder,
 ) -> outcome.Report:
     cache_dir = os.path.join(config.model_dir, _CACHE_FOLDER)
     data = datasets.prepare(config, cache_dir)
@@ -82,8 +89,10 @@ def _locked(
     current = store.current()
     key = options.run_key or need.run_key(data.fingerprint, facts)
     job = state.open_job(config.model_dir, key, current.number if current else None)
-    leases.remove_ended(store.path)  # and staging: what killed jobs left behind
-    for directory in (store.path, config.model_dir, job.path):
+    # What killed jobs left behind.
+    for versions in (store, job.candidates(config.name)):
+        versions.sweep()
+    for directory in (config.model_dir, job.path):
         atomic.sweep_staging(directory)
     faults.reach("job.opened")
     done = job.report()
@@ -102,8 +111,9 @@ def _locked(
     )
     if reason:
         return _finish(job, config, dataclasses.replace(report, reasons=(reason,)))
-    trained = _train(config, job, store, progress, cache_dir, is_preempted)
+    trained = _train(config, job, store, progress, cache_dir, lambda: is_preempted() or holder.is_lost)
     faults.reach("job.trained")
+    holder.check()
     if trained.outcome == "preempted":
         reasons = (f"saved at step {trained.step}; the same command goes on",)
         return dataclasses.replace(report, outcome=outcome.Outcome.PREEMPTED, reasons=reasons, step=trained.step)
@@ -112,12 +122,13 @@ def _locked(
         return _finish(
             job, config, dataclasses.replace(report, outcome=outcome.Outcome.REJECTED, reasons=reasons)
         )
-    candidate = store_lib.Store(job.candidates_dir, config.name).version(trained.best.versions[config.name])
+    candidate = job.candidates(config.name).version(trained.best.versions[config.name])
     progress.note(f"judging the candidate of step {trained.best.step}")
     # The version that is current by now, not the one from before the training.
     verdict = judging.judge(candidate, store.current(), config, data)
     records.write(job.verdict_path, verdict.to_json())
     faults.reach("job.judged")
+    holder.check()
     report = dataclasses.replace(report, step=trained.best.step, metrics=verdict.metrics)
     return _decide(config, options, job, store, candidate, verdict, report)
 
@@ -194,8 +205,7 @@ def _publish(
 ) -> store_lib.Version:
     facts = {key: value for key, value in candidate.manifest().items() if key not in _OWN_FACTS}
     with store.new_version() as draft:
-        shutil.copytree(candidate.path, draft.path, copy_function=_link, dirs_exist_ok=True)
-        os.remove(os.path.join(draft.path, manifest.PATH))
+        draft.take(candidate.path, link=True)
         records.write(os.path.join(draft.path, layout.VERDICT), verdict.to_json())
         # Not the candidate's, which differs in where it puts things.
         config_path = os.path.join(draft.path, layout.EXTRA, run_dir.CONFIG_FILE)
@@ -204,14 +214,6 @@ def _publish(
         draft.describe(config=config.model_dump(mode="json"))
         draft.describe(parent=store.current_number(), run_key=run_key, forced=forced)
     return draft.version
-
-
-def _link(source: str, target: str) -> None:
-    """Puts a file of the candidate into the version; files of neither ever change."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _adopt(

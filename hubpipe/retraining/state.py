@@ -15,6 +15,7 @@ import time
 
 from hubpipe.files import atomic, records
 from hubpipe.retraining import outcome
+from hubpipe.store import store
 
 _JOB_FILE = "job.json"
 _RESULT_FILE = "result.json"
@@ -41,6 +42,10 @@ class Job:
     def candidates_dir(self) -> str:
         """The store of candidates."""
         return os.path.join(self.path, "candidates")
+
+    def candidates(self, name: str) -> store.Store:
+        """Its candidates for a module."""
+        return store.Store(self.candidates_dir, name)
 
     @property
     def verdict_path(self) -> str:

@@ -64,6 +64,13 @@ def held(files: file_system.FileSystem, directory: str) -> Iterator[Claim]:
             files.remove(path)
 
 
+def sweep(files: file_system.FileSystem, directory: str) -> None:
+    """Removes the claims that killed processes left; waits for those of others as `held` does."""
+    if any(map(_is_claim, files.names(directory))):
+        with held(files, directory):
+            pass
+
+
 def _claim(files: file_system.FileSystem, directory: str, is_locked: bool) -> str:
     """Waits until no other claim than the own is in the folder; returns its path."""
     watched_secs: dict[str, float] = {}  # claims of others -> how long this waiter has waited for them

@@ -25,60 +25,14 @@ from typing import Any
 
 from hubpipe import errors
 from hubpipe.files import atomic
+from hubpipe.store import claims, file_system, leases, manifest, retention
 from hubpipe.store import current as current_lib
-from hubpipe.store import file_system, leases, manifest, retention
+from hubpipe.store.draft import Draft
+from hubpipe.store.version import Version
 
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _VERSION_NAME = re.compile(r"[1-9][0-9]*")
 _WRITTEN_LAST = (manifest.PATH, file_system.COMMIT_MARK)
-
-
-@dataclasses.dataclass(frozen=True)
-class Version:
-    """One published version.
-
-    Attributes:
-        number: at least 1; higher is newer.
-        path: its directory, which is a TF1 Hub module.
-        files: its file system.
-    """
-
-    number: int
-    path: str
-    files: file_system.FileSystem = dataclasses.field(default=file_system.LOCAL, repr=False, compare=False)
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it is there, and complete."""
-        return self.files.is_dir(self.path) and self.files.is_file(
-            os.path.join(self.path, file_system.COMMIT_MARK)
-        )
-
-    def manifest(self) -> dict[str, Any]:
-        """Reads the manifest, as described at manifest.build.
-
-        Raises:
-            StoreError: it is missing.
-            FormatError: it is broken.
-        """
-        return manifest.read(self.path, self.files)
-
-    def problems(self) -> list[str]:
-        """Compares the files with the manifest; reads all of them.
-
-        Returns:
-            one line per file that is missing, changed or unexpected, or for the manifest itself; empty when whole.
-        Raises:
-            OSError: a file cannot be read.
-        """
-        try:
-            contents = self.manifest()
-        except errors.HubpipeError as error:
-            return [str(error)]
-        lines = self.files.differences(self.path, contents["files"], exclude=[manifest.PATH])
-        if contents["version"] != self.number:
-            lines.insert(0, f"{manifest.PATH}: version is {contents['version']}, the directory's is {self.number}")
-        return lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,42 +48,6 @@ class Moved:
     previous: int | None
     current: int | None
     skipped: dict[int, str] = dataclasses.field(default_factory=dict)
-
-
-class Draft:
-    """A version that is being written.
-
-    Attributes:
-        path: the staging directory to fill, local.
-        version: the published Version; None before.
-    """
-
-    def __init__(self, path: str):
-        self.path = path
-        self.version: Version | None = None
-        self._fields: dict[str, Any] = {}
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What was described so far: dict key -> JSON value."""
-        return dict(self._fields)
-
-    def describe(self, **fields: Any) -> None:
-        """Records facts in the manifest: config, metrics, step, seed, data, run_id, parent and the like.
-
-        A version of a run that selects the best has `run_id` (str) and `selection`, an object of `value` (float)
-        and `higher_is_better` (bool): by them retention knows the best of the run.
-
-        Args:
-            **fields: JSON values; a later value of a key replaces the earlier.
-        Raises:
-            StoreError: the key is the store's own, the value is not JSON, or the version is already published.
-        """
-        if self.version is not None:
-            raise errors.StoreError(
-                f"{self.version.path}: is published; {', '.join(fields)} must be described before the block ends."
-            )
-        self._fields.update(manifest.checked_fields(fields))
 
 
 class Store:
@@ -213,7 +131,7 @@ class Store:
         Raises:
             StoreError: keep_runs is below 1.
         """
-        scored = [score for version in self.versions() if (score := _scored(version))]
+        scored = [score for version in self.versions() if (score := version.scored())]
         return retention.best_of_runs(scored, keep_runs=keep_runs)
 
     def leased(self) -> dict[int, list[leases.Lease]]:
@@ -421,7 +339,6 @@ class Store:
         """
         if not self._files.is_dir(self.path):
             return []
-        leases.remove_ended(self.path, self._files)
         with self._locked() as lock:
             record = lock.read()
             numbers = [version.number for version in self.versions()]
@@ -442,8 +359,14 @@ class Store:
                 record = lock.read()
                 left = tuple(number for number in record.deleting if number not in doomed)
                 lock.write(dataclasses.replace(record, deleting=left))
-        self._files.sweep(self.path)
+        self.sweep()
         return [number for number in doomed if number in numbers]
+
+    def sweep(self) -> None:
+        """Removes what killed processes left: leases, claims on the lock, staging."""
+        leases.remove_ended(self.path, self._files)
+        claims.sweep(self._files, self.path)
+        self._files.sweep(self.path)
 
     # Parts.
 
@@ -554,21 +477,6 @@ def module_names(root: str | os.PathLike[str], *, gfile: Any = None) -> list[str
         for store in stores
         if files.is_file(os.path.join(store.path, current_lib.FILE_NAME)) or store.versions()
     ]
-
-
-def _scored(version: Version) -> retention.Scored | None:
-    """What the manifest says of the selection; None if nothing, or nothing that can be understood."""
-    try:
-        contents = version.manifest()
-    except errors.HubpipeError:  # put there by someone else
-        return None
-    run_id, selection = contents.get("run_id"), contents.get("selection")
-    if not isinstance(run_id, str) or not isinstance(selection, dict):
-        return None
-    value, higher_is_better = selection.get("value"), selection.get("higher_is_better")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return retention.Scored(version.number, run_id, value, higher_is_better is True)
 
 
 def _listed(skipped: dict[int, str]) -> str:

@@ -54,6 +54,7 @@ _DISK_BYTES = 64 << 20
 _LARGEST_FILE_BYTES = 60_000  # of a job
 _FILES, _DIRS = 28, 7  # how many a job writes
 _DIRECTORIES = ("modules", "runs")
+_HOLDERS = ".retrain/.holder-*"
 _ENDED_WELL = ("published", "no_improvement")
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -205,8 +206,7 @@ class Campaign:
         return f"{self._ended(first)}; the other {second}"
 
     def _wait_for_lock(self, job: "_Job") -> None:
-        leases = pathlib.Path(self._store.path, ".retrain", ".leases")
-        while job.process.is_alive() and not (leases.is_dir() and any(leases.iterdir())):
+        while job.process.is_alive() and not any(pathlib.Path(self._store.path).glob(_HOLDERS)):
             time.sleep(0.01)
 
     # Jobs.
@@ -268,8 +268,7 @@ class Campaign:
     def remains(self, outcome: str) -> list[str]:
         """What must be true after a job that nobody disturbed, and is not."""
         found = [] if outcome in _ENDED_WELL else [f"the job ended: {outcome} {self._reasons}"]
-        # A claim on the candidates of a job is removed with the job, or by who wants the next.
-        for pattern in ("**/.staging-*", "modules/**/.claim-*", "**/.leases/*"):
+        for pattern in ("**/.staging-*", "**/.claim-*", "**/.leases/*", f"**/{_HOLDERS}"):
             found += [f"left behind: {path}" for path in self._directory.glob(pattern)]
         return found
 
