@@ -138,8 +138,7 @@ def read_rows(
 ) -> Iterator[Row]:
     """Streams the rows of files, one file after the other.
 
-    Holds one row in memory at a time. Raises csv.field_size_limit, which is one for the whole process, to
-    MAX_FIELD_CHARS.
+    Holds one row in memory at a time.
 
     Args:
         paths: files and glob patterns, see `expand`.
@@ -156,7 +155,6 @@ def read_rows(
     """
     if format not in ("auto", *FORMATS):
         raise ValueError(f"format {format!r} is not one of auto, {', '.join(FORMATS)}")
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARS))
     for path in expand(paths):
         kind = format_of(path) if format == "auto" else format
         if kind == "jsonl" and columns is not None:
@@ -213,6 +211,8 @@ def read_table(
 ) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     """Splits a csv or tsv file into fields.
 
+    Raises csv.field_size_limit, which is one for the whole process, to MAX_FIELD_CHARS.
+
     Args:
         file: open at its start.
         path: its name, for messages.
@@ -224,6 +224,7 @@ def read_table(
     Raises:
         InputError: a file without a line.
     """
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARS))
     lines = (line.replace("\0", "\ufffd") for line in file)  # Python 3.10 refuses a NUL, later ones do not
     reader = csv.reader(lines, delimiter=separator, strict=True)
     names = list(_header(reader, path) if columns is None else columns)
