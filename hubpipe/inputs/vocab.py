@@ -37,25 +37,23 @@ def tokenize(text: str, *, ngrams: int, lowercase: bool) -> list[str]:
     return tokens
 
 
-class TokenCounts:
+class Counts:
     """Counts tokens in bounded memory.
 
     Past four million distinct tokens the rarest are forgotten, so that counts of rare tokens become a little too
-    low; the same texts in the same order give the same counts.
+    low; the same tokens in the same order give the same counts.
 
     Attributes:
         counts: collections.Counter token -> count.
     """
 
-    def __init__(self, *, ngrams: int, lowercase: bool, max_counted: int = _MAX_COUNTED):
+    def __init__(self, *, max_counted: int = _MAX_COUNTED):
         self.counts: collections.Counter[str] = collections.Counter()
-        self._ngrams = ngrams
-        self._lowercase = lowercase
         self._max_counted = max_counted
 
-    def add(self, text: str) -> None:
-        """Counts the tokens of one text."""
-        self.counts.update(tokenize(text, ngrams=self._ngrams, lowercase=self._lowercase))
+    def update(self, tokens: Iterable[str]) -> None:
+        """Counts tokens."""
+        self.counts.update(tokens)
         rare = 0
         while len(self.counts) > self._max_counted:
             rare += 1
@@ -72,6 +70,19 @@ class TokenCounts:
         """
         frequent = [(-count, token) for token, count in self.counts.items() if count >= min_count]
         return [token for _, token in sorted(frequent)[:max_vocabulary]]
+
+
+class TokenCounts(Counts):
+    """Counts the tokens of texts."""
+
+    def __init__(self, *, ngrams: int, lowercase: bool, max_counted: int = _MAX_COUNTED):
+        super().__init__(max_counted=max_counted)
+        self._ngrams = ngrams
+        self._lowercase = lowercase
+
+    def add(self, text: str) -> None:
+        """Counts the tokens of one text."""
+        self.update(tokenize(text, ngrams=self._ngrams, lowercase=self._lowercase))
 
 
 def build(texts: Iterable[str], *, ngrams: int, lowercase: bool, max_vocabulary: int, min_count: int) -> list[str]:
