@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, and one clear line for a mistake of the user's."""
+"""What commands share: exit codes, one clear line for a mistake of the user's, the flags that name a module."""
 
 import enum
 import sys
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags, logging
 
 from hubpipe import errors
+from hubpipe.store import store
 
 _TRACEBACK = flags.DEFINE_bool("traceback", False, "Show where in hubpipe an error was found.")
 
@@ -24,6 +25,34 @@ class ExitCode(enum.IntEnum):
 
 # What the user wrote or points to.
 _USAGE_ERRORS = (errors.ConfigError, errors.InputError, errors.HandleError, errors.UsageError)
+
+
+class StoreFlags:
+    """The flags of commands that change what a store holds of a module: --store_dir, --name and --why."""
+
+    def __init__(self, command_flags: flags.FlagValues):
+        """Adds them to the flags of a command."""
+        self._root = flags.DEFINE_string(
+            "store_dir", None, "The store.", required=True, flag_values=command_flags
+        )
+        self._name = flags.DEFINE_string(
+            "name", None, "Name of the module in the store.", required=True, flag_values=command_flags
+        )
+        self._why = flags.DEFINE_string("why", "", "A reason, for the record.", flag_values=command_flags)
+
+    @property
+    def versions(self) -> store.Store:
+        """The versions of the module.
+
+        Raises:
+            StoreError: it cannot be one's name.
+        """
+        return store.Store(self._root.value, self._name.value)
+
+    @property
+    def why(self) -> str:
+        """The reason, "" if none was given."""
+        return self._why.value
 
 
 def run(main: Callable[[Sequence[str]], ExitCode], command_flags: flags.FlagValues) -> None:

@@ -21,12 +21,10 @@ FLAGS = flags.FlagValues()
 _MODULE_DIR = flags.DEFINE_string(
     "module_dir", None, "Directory of the module.", required=True, flag_values=FLAGS
 )
-_STORE_DIR = flags.DEFINE_string("store_dir", None, "The store.", required=True, flag_values=FLAGS)
-_NAME = flags.DEFINE_string("name", None, "Name of the module in the store.", required=True, flag_values=FLAGS)
+_STORE = cli.StoreFlags(FLAGS)
 _CURRENT = flags.DEFINE_bool(
     "current", True, "Make it current, unless the current version is pinned.", flag_values=FLAGS
 )
-_WHY = flags.DEFINE_string("why", "", "A reason, for the record.", flag_values=FLAGS)
 _JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.", flag_values=FLAGS)
 
 
@@ -44,15 +42,15 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
     if not os.path.isdir(module_dir):
         raise errors.HandleError(f"{module_dir}: no such directory; --module_dir names a module.")
     facts.read_module(module_dir)  # refuses what is no module, under the name that the user knows
-    versions = store.Store(_STORE_DIR.value, _NAME.value)
+    versions = _STORE.versions
     parent = versions.current_number()
     with versions.new_version() as draft:
         draft.take(module_dir)
         # From here on of the copy: what was looked at is what is published.
         draft.describe(**_origin(draft.path))
-        draft.describe(name=_NAME.value, parent=parent, why=_WHY.value)
+        draft.describe(name=versions.name, parent=parent, why=_STORE.why)
     number = draft.version.number
-    is_current = _CURRENT.value and versions.promote(number, why=_WHY.value)
+    is_current = _CURRENT.value and versions.promote(number, why=_STORE.why)
     if _JSON.value:
         print(json.dumps({"version": number, "path": draft.version.path, "current": versions.current_number()}))
     else:

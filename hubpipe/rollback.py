@@ -17,10 +17,8 @@ from hubpipe import cli
 from hubpipe.store import store
 
 FLAGS = flags.FlagValues()
-_STORE_DIR = flags.DEFINE_string("store_dir", None, "The store.", required=True, flag_values=FLAGS)
-_NAME = flags.DEFINE_string("name", None, "Name of the module in the store.", required=True, flag_values=FLAGS)
+_STORE = cli.StoreFlags(FLAGS)
 _TO = flags.DEFINE_integer("to", None, "The version; a later one, too.", lower_bound=1, flag_values=FLAGS)
-_WHY = flags.DEFINE_string("why", "", "A reason, for the record.", flag_values=FLAGS)
 _PIN = flags.DEFINE_bool("pin", False, "Pin it: publications leave it current.", flag_values=FLAGS)
 _JSON = flags.DEFINE_bool("json", False, "Print the result as one line of JSON.", flag_values=FLAGS)
 
@@ -35,8 +33,8 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
         HubpipeError: see hubpipe.store.Store.rollback.
     """
     cli.refuse(arguments)
-    versions = store.Store(_STORE_DIR.value, _NAME.value)
-    moved = versions.rollback(_TO.value, why=_WHY.value, pin=_PIN.value)
+    versions = _STORE.versions
+    moved = versions.rollback(_TO.value, why=_STORE.why, pin=_PIN.value)
     for number, reason in moved.skipped.items():
         print(f"version {number} {reason}; passed over", file=sys.stderr)
     if _JSON.value:

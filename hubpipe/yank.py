@@ -14,15 +14,12 @@ from collections.abc import Sequence
 from absl import flags
 
 from hubpipe import cli
-from hubpipe.store import store
 
 FLAGS = flags.FlagValues()
-_STORE_DIR = flags.DEFINE_string("store_dir", None, "The store.", required=True, flag_values=FLAGS)
-_NAME = flags.DEFINE_string("name", None, "Name of the module in the store.", required=True, flag_values=FLAGS)
+_STORE = cli.StoreFlags(FLAGS)
 _VERSION = flags.DEFINE_integer(
     "version", None, "The version.", required=True, lower_bound=1, flag_values=FLAGS
 )
-_WHY = flags.DEFINE_string("why", "", "A reason, for the record.", flag_values=FLAGS)
 _UNDO = flags.DEFINE_bool("undo", False, "Let it be current again, if someone chooses it.", flag_values=FLAGS)
 
 
@@ -36,11 +33,11 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
         HubpipeError: see hubpipe.store.Store.yank.
     """
     cli.refuse(arguments)
-    versions = store.Store(_STORE_DIR.value, _NAME.value)
+    versions = _STORE.versions
     if _UNDO.value:
-        versions.unyank(_VERSION.value, why=_WHY.value)
+        versions.unyank(_VERSION.value, why=_STORE.why)
     else:
-        moved = versions.yank(_VERSION.value, why=_WHY.value)
+        moved = versions.yank(_VERSION.value, why=_STORE.why)
         for number, reason in moved.skipped.items():
             print(f"version {number} {reason}; passed over", file=sys.stderr)
     record = versions.record()

@@ -87,3 +87,19 @@ def test_help_is_no_failure(ended):
     code, written, _ = ended(lambda arguments: cli.ExitCode.FAILED, "--help")
     assert code == 0
     assert "--helpfull" in written
+
+
+def test_the_flags_of_a_store(tmp_path):
+    values = flags.FlagValues()
+    found = cli.StoreFlags(values)
+    values(["command", "--store_dir", str(tmp_path), "--name", "text", "--why", "wrong labels"])
+    assert (found.versions.path, found.versions.name, found.why) == (f"{tmp_path}/text", "text", "wrong labels")
+    values.unparse_flags()
+    values(["command", "--store_dir", str(tmp_path), "--name", "a/b"])
+    with pytest.raises(errors.StoreError, match="the module name 'a/b' is not valid"):
+        found.versions  # noqa: B018
+    for argument in ("--store_dir", "--name"):
+        fresh = flags.FlagValues()
+        cli.StoreFlags(fresh)
+        with pytest.raises(flags.Error, match=f"Flag {argument} must have a value other than None"):
+            fresh(["command", *(["--name", "text"] if argument == "--store_dir" else ["--store_dir", "modules"])])
