@@ -115,7 +115,7 @@ class BestModuleExporter(tf_estimator.Exporter):
             estimator: the Estimator.
             export_path: directory of best.json, and of the versions if there is no store_dir.
             checkpoint_path: prefix of the checkpoint that was evaluated.
-            eval_result: dict metric -> value, with global_step.
+            eval_result: dict metric -> value, with global_step, and select.AVERAGED if it is an average.
             is_the_final_export: not used.
         Returns:
             Path of the first module's version; None if the checkpoint is not the best.
@@ -132,7 +132,8 @@ class BestModuleExporter(tf_estimator.Exporter):
         if record.evaluated(evaluation.step, evaluation.checkpoint):
             return None
         record = record.with_evaluation(evaluation)
-        if not record.is_better(value, record.best, min_improvement=self._min_improvement):
+        best = record.best
+        if not record.is_better(value, best and best.value, min_improvement=self._min_improvement):
             self._settle(export_path, record)
             return None
         versions = {}
@@ -171,6 +172,7 @@ class BestModuleExporter(tf_estimator.Exporter):
                 run_id=record.run_id,
                 step=evaluation.step,
                 checkpoint=evaluation.checkpoint,
+                averaged_checkpoints=eval_result.get(select.AVERAGED),
                 oldest_reader=module.spec.oldest_reader,
                 twin=twin,
                 selection={
@@ -255,7 +257,7 @@ def _json_metrics(eval_result: Mapping[str, Any]) -> dict[str, float | None]:
     """The metrics as JSON numbers; null for what is not finite or no number."""
     metrics = {}
     for name, value in eval_result.items():
-        if name == "global_step":
+        if name in ("global_step", select.AVERAGED):
             continue
         try:
             number = float(value)

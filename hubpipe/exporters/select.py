@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hubpipe import errors
 from hubpipe.files import records
 
+AVERAGED = "averaged_checkpoints"  # in an eval_result: of how many checkpoints this one is the average
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -57,20 +59,20 @@ class Record:
         """The best exported evaluation, the earliest of equals; None if nothing was exported."""
         best = None
         for evaluation in self.history:
-            if evaluation.versions and self.is_better(evaluation.value, best):
+            if evaluation.versions and self.is_better(evaluation.value, best and best.value):
                 best = evaluation
         return best
 
-    def is_better(self, value: float, than: Evaluation | None, *, min_improvement: float = 0.0) -> bool:
-        """Whether a value beats an evaluation by more than min_improvement.
+    def is_better(self, value: float, than: float | None, *, min_improvement: float = 0.0) -> bool:
+        """Whether a value beats another by more than min_improvement.
 
         A value that is not finite never does; any other beats None and what is not finite.
         """
         if not math.isfinite(value):
             return False
-        if than is None or not math.isfinite(than.value):
+        if than is None or not math.isfinite(than):
             return True
-        gain = value - than.value if self.higher_is_better else than.value - value
+        gain = value - than if self.higher_is_better else than - value
         return gain > min_improvement
 
     def with_evaluation(self, evaluation: Evaluation) -> "Record":
@@ -93,7 +95,7 @@ class Record:
         best, stale = None, 0
         for evaluation in self.history:
             if self.is_better(evaluation.value, best, min_improvement=min_improvement):
-                best, stale = evaluation, 0
+                best, stale = evaluation.value, 0
             else:
                 stale += 1
         return stale

@@ -1,8 +1,15 @@
 """Checkpoints of a model_dir and their steps."""
 
+import os
+
 import tensorflow as tf
 
 from hubpipe.compat import estimator as tf_estimator
+
+
+def path_of(estimator: tf_estimator.Estimator, step: int) -> str:
+    """The prefix of the checkpoint that training saves at a step."""
+    return os.path.join(estimator.model_dir, f"model.ckpt-{step}")
 
 
 def step_of(path: str) -> int:

@@ -41,7 +41,7 @@ def create(
             tf_random_seed=config.seed,
             session_config=session_config,
             save_checkpoints_steps=training.evaluate_every_steps,
-            keep_checkpoint_max=training.keep_checkpoints,
+            keep_checkpoint_max=training.keep_checkpoints + (training.average_last or 1) - 1,
             # Nobody reads the graph that is written with every checkpoint, and writing it stops training.
             checkpoint_save_graph_def=False,
             save_summary_steps=training.log_every_steps,

@@ -16,7 +16,10 @@ from hubpipe.compat import estimator as tf_estimator
 class Evaluator:
     """Evaluates checkpoints; may be used by one thread other than the one that trains.
 
-    Results go to event files in `<model_dir>/eval`, as Estimator's do.
+    Attributes:
+        variable_names: of the variables that a checkpoint must have.
+
+    Results go to event files in `<model_dir>/eval`, as Estimator's do, or in another folder.
     """
 
     def __init__(self, estimator: tf_estimator.Estimator, input_fn: Callable[[], tf.data.Dataset]):
@@ -27,6 +30,8 @@ class Evaluator:
             input_fn: returns the dataset of (features, labels), one pass.
         """
         config = estimator.config
+        self._model_dir = estimator.model_dir
+        self._writers: dict[str, tf1.summary.FileWriter] = {}
         with tf.Graph().as_default() as graph:
             tf1.set_random_seed(config.tf_random_seed)
             self._step = tf1.train.create_global_step()
@@ -41,14 +46,15 @@ class Evaluator:
             self._session = tf1.Session(graph=graph, config=config.session_config)
             self._session.run(tf1.tables_initializer())
             self._update = self._session.make_callable(update)
-            self._writer = tf1.summary.FileWriter(os.path.join(estimator.model_dir, "eval"), graph)
+            self.variable_names = frozenset(variable.op.name for variable in tf1.global_variables())
             graph.finalize()
 
-    def evaluate(self, checkpoint_path: str) -> dict[str, float]:
+    def evaluate(self, checkpoint_path: str, *, folder: str = "eval") -> dict[str, float]:
         """Evaluates a checkpoint on all the data.
 
         Args:
             checkpoint_path: its prefix.
+            folder: of the model_dir, for the event file.
         Returns:
             dict metric -> value, with `loss` and `global_step`.
         """
@@ -65,11 +71,20 @@ class Evaluator:
         summary = tf1.Summary(
             value=[tf1.Summary.Value(tag=name, simple_value=value) for name, value in result.items()]
         )
-        self._writer.add_summary(summary, int(step))
-        self._writer.flush()
+        writer = self._writer(folder)
+        writer.add_summary(summary, int(step))
+        writer.flush()
         return {**result, "global_step": int(step)}
 
     def close(self) -> None:
-        """Frees the session and closes the event file."""
+        """Frees the session and closes the event files."""
         self._session.close()
-        self._writer.close()
+        for writer in self._writers.values():
+            writer.close()
+
+    def _writer(self, folder: str) -> tf1.summary.FileWriter:
+        if folder not in self._writers:
+            path = os.path.join(self._model_dir, folder)
+            with self._session.graph.as_default() as graph:
+                self._writers[folder] = tf1.summary.FileWriter(path, graph)
+        return self._writers[folder]

@@ -1,7 +1,6 @@
 """Evaluates and exports checkpoints on a thread of its own, while training goes on."""
 
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable
@@ -49,8 +48,9 @@ class Judge(tf_estimator.CheckpointSaverListener):
         self._verdicts = verdicts
         self._every_steps = every_steps
         self._is_preempted = is_preempted
-        # One more is being judged, and one more may be saved before training waits.
-        self._waiting: queue.Queue[str | None] = queue.Queue(estimator.config.keep_checkpoint_max - 2)
+        # One more is being judged, and one more may be saved before training waits; the oldest may be averaged.
+        places = estimator.config.keep_checkpoint_max - verdicts.looks_back - 2
+        self._waiting: queue.Queue[str | None] = queue.Queue(places)
         self._abandoned = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="hubpipe-judge", daemon=True)
@@ -103,8 +103,7 @@ class Judge(tf_estimator.CheckpointSaverListener):
             True if training should stop.
         """
         step = int(global_step_value)
-        path = os.path.join(self._estimator.model_dir, f"model.ckpt-{step}")
-        self._take(path, step, after_steps=self._every_steps)
+        self._take(checkpoints.path_of(self._estimator, step), step, after_steps=self._every_steps)
         return self.should_stop
 
     def _take(self, path: str, step: int, *, after_steps: int) -> None:

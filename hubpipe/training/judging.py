@@ -6,7 +6,7 @@ from hubpipe import exporters, inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import dump, schema
 from hubpipe.store import layout
-from hubpipe.training import datasets, run_dir
+from hubpipe.training import averaging, datasets, run_dir
 from hubpipe.training import progress as progress_lib
 from hubpipe.training import verdicts as verdicts_lib
 
@@ -59,11 +59,21 @@ def create_verdicts(
         progress,
         patience=early_stopping.patience,
         min_improvement=early_stopping.min_improvement,
+        average=_average(config, data),
     )
+
+
+def _average(config: schema.Config, data: inputs.Data) -> averaging.Plan | None:
+    training = config.training
+    if training.average_last is None:
+        return None
+    input_fn = datasets.train_input_fn(config, data, start_step=0)
+    return averaging.Plan(training.average_last, input_fn, training.average_batches)
 
 
 def _regularizers(model: schema.Model) -> dict[str, dict[str, float]] | None:
     """What the config asks of the regularization losses, dict variable -> l1, l2; None if it does not say."""
     if type(model) not in models.REGULARIZERS:
         return None
-    return {name: weights.model_dump() for name, weights in models.REGULARIZERS[type(model)](model).items()}
+    found = models.REGULARIZERS[type(model)](model)
+    return found and {name: weights.model_dump() for name, weights in found.items()}

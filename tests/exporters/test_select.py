@@ -30,7 +30,8 @@ def selected(values, *, higher_is_better=True, min_improvement=0.0):
     """What an exporter records of values at steps 1, 2, ...: it exports what is better than the best before."""
     record = dataclasses.replace(RECORD, higher_is_better=higher_is_better)
     for step, value in enumerate(values, start=1):
-        better = record.is_better(value, record.best, min_improvement=min_improvement)
+        than = record.best and record.best.value
+        better = record.is_better(value, than, min_improvement=min_improvement)
         record = record.with_evaluation(evaluation(step, value, **({"m": step} if better else {})))
     return record
 
@@ -114,7 +115,7 @@ def test_what_is_not_finite_neither_wins_nor_blocks(value):
     record = selected([value, 0.1, value])
     assert record.best.step == 2
     assert not RECORD.is_better(value, None)
-    assert RECORD.is_better(-1.0, evaluation(1, value))
+    assert RECORD.is_better(-1.0, value)
 
 
 def test_a_better_value_that_was_not_exported_is_not_the_best():

@@ -30,7 +30,7 @@ class FakeExporter:
 
     def export(self, estimator, export_path, checkpoint_path, eval_result, is_the_final_export):
         value, step = eval_result["accuracy"], eval_result["global_step"]
-        better = self.kept.is_better(value, self.kept.best)
+        better = self.kept.is_better(value, self.kept.best and self.kept.best.value)
         versions = {"m": step} if better else {}
         self.kept = self.kept.with_evaluation(select.Evaluation(step, value, str(step), versions))
         return f"store/m/{step}" if better else None

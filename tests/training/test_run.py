@@ -19,7 +19,7 @@ from hubpipe.config import load
 from hubpipe.inputs import image
 from hubpipe.models import scoring
 from hubpipe.store import layout, store
-from hubpipe.training import datasets, estimators, evaluator, run
+from hubpipe.training import averaging, datasets, estimators, evaluator, run
 from hubpipe.training import progress as progress_lib
 from tests import needs
 
@@ -293,3 +293,41 @@ def test_an_encoder_of_keras_is_told_the_size_of_images(colours, monkeypatch):
     config = colours(keras, "export.twin=false", "export.hyperparameters=[]")
     result, _ = start(config)
     assert result.outcome == "trained" and set(told) == {(4, 4)}
+
+
+# Steps so large that the averages of weights are better than the weights.
+AVERAGED = ("training.average_last=3", "training.average_batches=4", "optimizer.learning_rate=0.5")
+
+
+def test_averaged_weights_are_exported_where_they_are_better(tiny):
+    config = tiny(*AVERAGED)
+    _, lines = start(config)
+    best = store.Store(config.store.dir, config.name).current()
+    facts = best.manifest()
+    step, count = facts["step"], facts["averaged_checkpoints"]
+    assert any(line.startswith(f"step {step}: loss") and f"(average of {count} checkpoints)" in line for line in lines)
+    name, head = "hidden_1/kernel", "head/kernel"
+    saved = [weights(config, one) for one in (2, 4, 6) if one <= step][-count:]
+    assert len(saved) == count > 1
+    found = tf.train.load_variable(os.path.join(best.path, "variables", "variables"), name)
+    np.testing.assert_allclose(found, np.mean([one[f"module/{name}"] for one in saved], axis=0), rtol=1e-5)
+    found = tf.train.load_variable(os.path.join(best.path, layout.HEAD), head)
+    np.testing.assert_allclose(found, np.mean([one[head] for one in saved], axis=0), rtol=1e-5)
+    assert facts["metrics"]["loss"] == facts["selection"]["value"] == min(value for _, value in history(config))
+    assert not os.path.exists(os.path.join(config.model_dir, averaging.FOLDER))
+
+
+def test_the_better_of_weights_and_average_counts(tiny, tmp_path):
+    start(tiny(*AVERAGED[1:], f"model_dir={tmp_path}/plain", f"store.dir={tmp_path}/plain-store"))
+    start(tiny(*AVERAGED))
+    plain, averaged = history(tiny(f"model_dir={tmp_path}/plain")), history(tiny())
+    assert averaged[0] == plain[0]  # there is nothing yet to average
+    assert all(value <= other for (_, value), (_, other) in zip(averaged, plain, strict=True))
+    assert averaged != plain
+
+
+def test_a_preempted_run_averages_the_same_checkpoints(tiny, tmp_path):
+    start(tiny(*AVERAGED, f"model_dir={tmp_path}/whole", f"store.dir={tmp_path}/whole-store"))
+    start(tiny(*AVERAGED), stop_after=4)
+    start(tiny(*AVERAGED))
+    assert history(tiny()) == history(tiny(f"model_dir={tmp_path}/whole"))

@@ -34,6 +34,15 @@ class Training(Section):
         200, description="training steps between checkpoints; each is saved, evaluated and, if the best, exported"
     )
     early_stopping: EarlyStopping | None = Field(None, description="null: train until the end")
+    average_last: int | None = Field(
+        None,
+        ge=2,
+        description="judge the averaged weights of so many checkpoints beside each checkpoint; the better is "
+        "exported. Needs as many more on disk",
+    )
+    average_batches: PositiveInt = Field(
+        50, description="training batches on which moving averages are measured anew for averaged weights"
+    )
     keep_checkpoints: int = Field(5, ge=3, description="checkpoints kept in model_dir")
     log_every_steps: PositiveInt = Field(100, description="training steps between progress lines and summaries")
     executor: Literal["default", "single_threaded"] = Field(
