@@ -54,15 +54,20 @@ def warnings(config: schema.Config) -> list[str]:
 
 def _momentum(model: schema.Model, hyperparameters: tuple[str, ...]) -> tuple[str, float | None]:
     """The key of batch normalization's momentum and its value, None if it is not known."""
-    if isinstance(model, schema.KerasModel):
+    if isinstance(model, schema.OWN_MODELS):
         known = model.params if _MOMENTUM in hyperparameters else {}
         return f"model_fn.params.{_MOMENTUM}", known.get(_MOMENTUM)
     return "model_fn.batch_norm.momentum", model.batch_norm.momentum if model.batch_norm.enabled else None
 
 
+# Kinds of models that take any inputs.
+_FOR_ALL_INPUTS = ("keras", "custom", "imported")
+
+
 def _kinds(inputs: str, model: str) -> Iterator[document.Mistake]:
-    if model not in ("keras", inputs):
-        message = f"{model!r} does not take inputs.kind: {inputs}. Kinds that do: {inputs}, keras"
+    kinds = tuple(dict.fromkeys((inputs, *_FOR_ALL_INPUTS)))
+    if model not in kinds:
+        message = f"{model!r} does not take inputs.kind: {inputs}. Kinds that do: {', '.join(kinds)}"
         yield ("model_fn", "kind"), message
 
 
@@ -107,8 +112,8 @@ def _selection(selection: schema.Selection, head: str) -> Iterator[document.Mist
 
 
 def _hyperparameters(model: schema.Model, names: tuple[str, ...]) -> Iterator[document.Mistake]:
-    """Can the parameters of a Keras model that consumers may set become scalars?"""
-    for name in names if isinstance(model, schema.KerasModel) else ():
+    """Can the parameters of a user's own model that consumers may set become scalars?"""
+    for name in names if isinstance(model, schema.OWN_MODELS) else ():
         value = model.params.get(name, 0.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             message = f"it is in export.hyperparameters: expected a number >= 0 and < 1, got {wording.show(value)}"

@@ -41,9 +41,14 @@ def add_signature(name: str | None = None, inputs=None, outputs=None) -> None:
             f"Signature {name!r}: {'; '.join(problems)}; "
             f"each input and output should have one of the types {types}."
         )
-    if name in (other for other, _, _ in tf1.get_collection(_COLLECTION)):
+    if name in added():
         raise errors.ModuleSpecError(f"Signature {name!r} is added twice; give each signature its own name.")
     tf1.add_to_collection(_COLLECTION, signature)
+
+
+def added() -> dict[str, tuple[dict, dict]]:
+    """The signatures of the module that is being defined: dict name -> (inputs, outputs), dicts name -> tensor."""
+    return {name: (inputs, outputs) for name, inputs, outputs in tf1.get_collection(_COLLECTION)}
 
 
 def _as_dict(values) -> dict:
@@ -60,7 +65,7 @@ def collect(graph: tf.Graph) -> dict[str, meta_graph_pb2.SignatureDef]:
                 inputs={key: tf1.saved_model.build_tensor_info(value) for key, value in inputs.items()},
                 outputs={key: tf1.saved_model.build_tensor_info(value) for key, value in outputs.items()},
             )
-            for name, inputs, outputs in graph.get_collection(_COLLECTION)
+            for name, (inputs, outputs) in added().items()
         }
 
 

@@ -1,13 +1,67 @@
 """Features to an EstimatorSpec; the encoder is what becomes the module."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from hubpipe import errors, hub
 from hubpipe.config import schema
-from hubpipe.models import image, keras, text
+from hubpipe.models import custom, fit, image, imported, keras, text
 
 # What makes the module of each kind of model.
 MODELS = {
     schema.TextModel: text.create_spec,
     schema.ImageModel: image.create_spec,
     schema.KerasModel: keras.create_spec,
+    schema.CustomModel: custom.create_spec,
+    schema.ImportedModel: imported.create_spec,
 }
 # The regularizers that the config gives to variables; a kind that is not here has them in its own code.
-REGULARIZERS = {schema.TextModel: text.regularizers, schema.ImageModel: image.regularizers}
+REGULARIZERS = {
+    schema.TextModel: text.regularizers,
+    schema.ImageModel: image.regularizers,
+    schema.CustomModel: custom.regularizers,
+    schema.ImportedModel: imported.regularizers,
+}
+# What is judged before data are read, of the kinds that bring something from outside; and the key that names it.
+_CHECKS = {
+    schema.KerasModel: keras.check,
+    schema.CustomModel: custom.check,
+    schema.ImportedModel: imported.check,
+}
+_KEYS = {schema.KerasModel: keras.KEY, schema.CustomModel: custom.KEY, schema.ImportedModel: imported.KEY}
+
+
+def check(model: schema.Model, inputs: schema.Inputs) -> None:
+    """Judges what a config brings from outside, as far as that needs no data.
+
+    Args:
+        model: the model's config.
+        inputs: the data's config.
+    Raises:
+        ConfigError: a function or a module that is not there, or does not take what the config gives it.
+        TrainingError: Keras 2 is not installed.
+    """
+    if type(model) in _CHECKS:
+        _CHECKS[type(model)](model, schema.MODULE_ARGUMENTS[type(inputs)])
+
+
+def create_spec(
+    model: schema.Model, export: schema.Export, *, features: fit.Features, arguments: Mapping[str, Any]
+) -> hub.ModuleSpec:
+    """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
+
+    Args:
+        model: the model's config.
+        export: which hyperparameters consumers may set.
+        features: dict name -> tf.TensorSpec, what input_fn supplies.
+        arguments: what the data tell the function that makes the module; see hubpipe.inputs.
+    Raises:
+        ConfigError: the module cannot be made, or does not fit the features or the head.
+    """
+    if isinstance(model, schema.ImportedModel):
+        arguments = {**arguments, "features": features}
+    spec = MODELS[type(model)](model, export, **arguments)
+    problems = fit.problems(spec, features)
+    if problems:
+        raise errors.ConfigError([f"{_KEYS.get(type(model), 'model_fn')}: {problem}" for problem in problems])
+    return spec

@@ -1,7 +1,7 @@
 """Encoders made of Keras layers, by a function that the config names."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -10,11 +10,26 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import errors, hub, own_code
 from hubpipe.compat import keras
 from hubpipe.config import schema
-from hubpipe.models import labels
+from hubpipe.models import labels, layers
 
-_KEY = "model_fn.build_fn"
+KEY = "model_fn.build_fn"
 _PARAMS_KEY = "model_fn.params"
 _DEFAULT = "default"
+
+
+def check(model: schema.KerasModel, supplied: Collection[str]) -> None:
+    """What can be told before data are read: is Keras 2 there, and does the function take its parameters?
+
+    Args:
+        model: the function and its parameters.
+        supplied: names of what the data tell, for a function that takes it.
+    Raises:
+        ConfigError: the function cannot be imported, or does not take the parameters.
+        TrainingError: Keras 2 is not installed.
+    """
+    keras.keras_2()
+    build_fn = own_code.function(model.build_fn, key=KEY)
+    own_code.check_arguments(build_fn, model.params, supplied, path=model.build_fn, key=_PARAMS_KEY)
 
 
 def create_spec(
@@ -29,18 +44,19 @@ def create_spec(
         **known: what else the data tell, for a function that takes it: of texts vocabulary_path, the file of the
             known n-grams, one per line; of images image_size, (height, width) in pixels.
     Raises:
-        ConfigError: the function cannot be imported, or does not take the arguments.
+        ConfigError: the function cannot be imported, does not take the parameters, raises, or returns what cannot
+            become a module.
         TrainingError: Keras 2 is not installed.
-        ModuleSpecError: what the function returns cannot become a module.
     """
-    keras.keras_2()
-    build_fn = own_code.function(model.build_fn, key=_KEY)
-    params = own_code.arguments(build_fn, model.params, known, path=model.build_fn, key=_PARAMS_KEY)
+    supplied = {"labels_path": labels_path, **known}
+    check(model, supplied)
+    build_fn = own_code.function(model.build_fn, key=KEY)
+    params = own_code.arguments(build_fn, model.params, supplied, path=model.build_fn, key=_PARAMS_KEY)
     hyperparameters = [name for name in export.hyperparameters if name in params]
     build = functools.partial(module_fn, build_fn, params, hyperparameters, labels_path=labels_path)
-    return hub.create_module_spec(
-        build, tags_and_args=[((), {"is_training": False}), (("train",), {"is_training": True})]
-    )
+    variants = [((), {"is_training": False}), (("train",), {"is_training": True})]
+    with own_code.blamed(model.build_fn, key=KEY):
+        return hub.create_module_spec(build, tags_and_args=variants)
 
 
 def module_fn(
@@ -62,7 +78,7 @@ def module_fn(
         labels: nothing -> default, string [classes].
     """
     keras.fix_training(is_training)
-    scalars = {name: tf1.placeholder_with_default(float(params[name]), [], name=name) for name in hyperparameters}
+    scalars = layers.scalars({name: float(params[name]) for name in hyperparameters})
     model = build_fn(**{**params, **scalars})
     inputs, outputs = _inputs(model), _outputs(model)
     for loss in _losses(model):
@@ -80,7 +96,7 @@ def _inputs(model) -> dict[str, tf.Tensor]:
     found = keras.inputs(model) if keras.generation(model) == 2 else None
     if found is None:
         raise errors.ModuleSpecError(
-            f"{_KEY}: returned a value of type {type(model).__module__}.{type(model).__name__}; expected a "
+            f"returned a value of type {type(model).__module__}.{type(model).__name__}; expected a "
             "functional or sequential model of tf.keras (Keras 2) with inputs, such as "
             "keras.Model(keras.Input(...), ...)."
         )
@@ -97,7 +113,7 @@ def _outputs(model) -> dict[str, tf.Tensor]:
         return {_DEFAULT: found}
     names = sorted(found) if isinstance(found, Mapping) else f"a list of {len(found)}"
     raise errors.ModuleSpecError(
-        f"{_KEY}: the outputs of the model are {names}; expected one, or a dict with the key {_DEFAULT!r}, which "
+        f"the outputs of the model are {names}; expected one, or a dict with the key {_DEFAULT!r}, which "
         "the head takes."
     )
 
@@ -107,7 +123,7 @@ def _losses(model) -> list[tf.Tensor]:
     others = len(model.losses) - len(losses)
     if others:
         raise errors.ModuleSpecError(
-            f"{_KEY}: {others} of the losses of the model depend on its inputs (activity_regularizer, add_loss); "
+            f"{others} of the losses of the model depend on its inputs (activity_regularizer, add_loss); "
             "a module has losses of weights alone."
         )
     return losses

@@ -3,7 +3,7 @@
 They stand on get_variable: reproducible under a seed, and made of ops that TensorFlow 1.15 reads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
@@ -141,3 +141,40 @@ def dropout(inputs: tf.Tensor, *, rate: tf.Tensor, is_training: bool) -> tf.Tens
     Source: https://jmlr.org/papers/v15/srivastava14a.html.
     """
     return tf.nn.dropout(inputs, rate=rate) if is_training else inputs
+
+
+def scalars(defaults: Mapping[str, float]) -> dict[str, tf.Tensor]:
+    """The placeholders of hyperparameters that consumers may set, dict name -> float32 [], with their defaults."""
+    return {name: tf1.placeholder_with_default(value, [], name=name) for name, value in defaults.items()}
+
+
+def hidden(
+    inputs: tf.Tensor,
+    units: int,
+    *,
+    activation: str,
+    kernel_regularizer: Regularizer | None,
+    norm: schema.BatchNorm,
+    rates: Mapping[str, tf.Tensor],
+    is_training: bool,
+) -> tf.Tensor:
+    """Dropout, a dense layer, batch normalization and the activation.
+
+    Args:
+        inputs: float32 [batch, features].
+        units: number of outputs.
+        activation: a key of ACTIVATIONS.
+        kernel_regularizer: see regularizer.
+        norm: the config; not enabled, the layer has a bias.
+        rates: dropout_rate and batch_norm_momentum, float32 [].
+        is_training: whether to drop, and to normalize by the batch.
+    Returns:
+        float32 [batch, units].
+    """
+    outputs = dropout(inputs, rate=rates["dropout_rate"], is_training=is_training)
+    outputs = dense(outputs, units, kernel_regularizer=kernel_regularizer, with_bias=not norm.enabled)
+    if norm.enabled:
+        outputs = batch_norm(
+            outputs, momentum=rates["batch_norm_momentum"], epsilon=norm.epsilon, is_training=is_training
+        )
+    return ACTIVATIONS[activation](outputs)

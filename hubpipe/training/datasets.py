@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
-from hubpipe import inputs
+from hubpipe import inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 from hubpipe.training import progress as progress_lib
@@ -23,8 +23,10 @@ def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
         config: of the run.
         cache_dir: where to; None for a folder of the model_dir.
     Raises:
+        ConfigError: a function or a module that the config names, and that cannot be used.
         InputError: data that cannot be used.
     """
+    models.check(config.model_fn, config.inputs)
     reader = inputs.reader(config.inputs)
     cache_dir = cache_dir or os.path.join(config.model_dir, "inputs")
     return reader.prepare_section(config.inputs, config.model_fn, cache_dir=cache_dir)
@@ -77,3 +79,10 @@ def golden_inputs(config: schema.Config, data: inputs.Data) -> dict[str, np.ndar
         dataset = reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=_GOLDEN_ROWS)()
         features, _ = session.run(tf1.data.make_one_shot_iterator(dataset).get_next())
     return features
+
+
+def features(config: schema.Config, data: inputs.Data) -> dict[str, tf.TensorSpec]:
+    """What input_fn supplies, dict name -> type, with the batch left open."""
+    with tf.Graph().as_default():
+        receiver = inputs.reader(config.inputs).create_serving_input_fn(data)()
+        return {name: tf.TensorSpec(value.shape, value.dtype) for name, value in receiver.features.items()}

@@ -11,6 +11,7 @@ from hubpipe import errors, inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 from hubpipe.models import heads, model_fn, warm_start
+from hubpipe.training import datasets
 
 
 def create(
@@ -23,11 +24,14 @@ def create(
         data: from prepare.
         warm_start_from: a published module that the encoder starts from, if there is no checkpoint yet.
     Raises:
+        ConfigError: the module cannot be made, or does not fit the data.
         ExportError: the module would not be readable by export.oldest_reader.
     """
     arguments = inputs.reader(config.inputs).module_arguments(data)
     with _python_seed(config.seed):
-        spec = models.MODELS[type(config.model_fn)](config.model_fn, config.export, **arguments)
+        spec = models.create_spec(
+            config.model_fn, config.export, features=datasets.features(config, data), arguments=arguments
+        )
     _check_oldest_reader(config.export.oldest_reader, spec)
     head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
     training = config.training

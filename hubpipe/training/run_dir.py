@@ -14,10 +14,21 @@ RUN_FILE = "run.json"
 _LOCK_FILE = ".lock"
 
 
+# Of models without an encoder of hubpipe's own, the keys that decide the weights.
+_FIXED_KEYS = {
+    schema.KerasModel: ("build_fn", "params", "vocabulary"),
+    schema.CustomModel: ("module_fn", "params", "vocabulary"),
+    schema.ImportedModel: ("module", "trainable", "signature", "output", "hidden_units"),
+}
+
+
 @contextlib.contextmanager
-def owned(model_dir: str) -> Iterator[None]:
+def owned(model_dir: str, *, name: str = _LOCK_FILE) -> Iterator[None]:
     """Keeps other runs out of a model_dir, which is made if it is absent.
 
+    Args:
+        model_dir: the run's directory.
+        name: of the lock's file, if it is not the run that is one at a time but a part of it.
     Raises:
         TrainingError: another run is in it.
     """
@@ -62,8 +73,8 @@ def start(model_dir: str, config: schema.Config, data: Mapping[str, str]) -> Non
 
 def _fixed_encoder(model: schema.Model) -> dict[str, Any]:
     found = model.model_dump(mode="json")
-    if isinstance(model, schema.KerasModel):
-        return {f"model_fn.{key}": found[key] for key in ("build_fn", "params", "vocabulary")}
+    if type(model) in _FIXED_KEYS:
+        return {f"model_fn.{key}": found[key] for key in _FIXED_KEYS[type(model)]}
     encoder = {f"model_fn.encoder.{key}": value for key, value in found["encoder"].items()}
     return {**encoder, "model_fn.batch_norm.enabled": model.batch_norm.enabled}
 

@@ -49,7 +49,12 @@ RATE = ("optimizer", "learning_rate")
         ({"inputs": IMAGES, "model_fn": {"kind": "keras", "build_fn": "mypkg.models:encoder"}}, []),
         (
             {"inputs": IMAGES},
-            [(("model_fn", "kind"), "'text' does not take inputs.kind: image. Kinds that do: image, keras")],
+            [
+                (
+                    ("model_fn", "kind"),
+                    "'text' does not take inputs.kind: image. Kinds that do: image, keras, custom, imported",
+                )
+            ],
         ),
         (
             {"inputs": IMAGES | {"image": "a", "label": "a"}, "model_fn": {"kind": "image"}},

@@ -95,7 +95,10 @@ model_fn: {kind: image}
         (["inputs.train.sample=null"], ["expected exactly one of sample, files; got none"]),
         (["inputs.train.sample=stdlib_docs"], ["expected 'digits', got 'stdlib_docs'"]),
         (["inputs.kind=imgae"], ["unknown kind 'imgae' (did you mean 'image'?). Known kinds: text, image"]),
-        (["model_fn.kind=text"], ["'text' does not take inputs.kind: image. Kinds that do: image, keras"]),
+        (
+            ["model_fn.kind=text"],
+            ["'text' does not take inputs.kind: image. Kinds that do: image, keras, custom, imported"],
+        ),
         (["model_fn.encoder.depth=9"], ["expected 6 n + 2, such as 8, 14, 20, 26 or 32; got 9"]),
         (["model_fn.encoder.depth=2"], ["expected a number >= 8, got 2"]),
         (["inputs.image_size=[8, 8, 3]"], None),

@@ -67,7 +67,7 @@ def _rate(**keys):
         ({"inputs": {"kind": "audio", "size": 3}}, ("inputs", "kind"),
          "unknown kind 'audio'. Known kinds: text, image"),
         ({"inputs": {"kind": [], "size": 3}}, ("inputs", "kind"), "unknown kind '[]'. Known kinds: text, image"),
-        ({"model_fn": {}}, ("model_fn", "kind"), "missing key. Known kinds: text, image, keras"),
+        ({"model_fn": {}}, ("model_fn", "kind"), "missing key. Known kinds: text, image, keras, custom, imported"),
         (
             {"model_fn": {"kind": "keras"}},
             ("model_fn", "build_fn"),

@@ -206,32 +206,32 @@ def _without_inputs():
     [
         (
             _without_default,
-            "model_fn.build_fn: the outputs of the model are ['hidden']; expected one, or a dict with the key "
+            "model_fn.build_fn: encoders:encoder: the outputs of the model are ['hidden']; expected one, or a dict with the key "
             "'default', which the head takes.",
         ),
         (
             _a_list,
-            "model_fn.build_fn: the outputs of the model are a list of 2; expected one, or a dict with the key "
+            "model_fn.build_fn: encoders:encoder: the outputs of the model are a list of 2; expected one, or a dict with the key "
             "'default', which the head takes.",
         ),
         (
             _with_activity_regularizer,
-            "model_fn.build_fn: 1 of the losses of the model depend on its inputs (activity_regularizer, "
+            "model_fn.build_fn: encoders:encoder: 1 of the losses of the model depend on its inputs (activity_regularizer, "
             "add_loss); a module has losses of weights alone.",
         ),
     ],
 )
 def test_models_that_cannot_become_modules(create_spec, build_fn, message):
-    with pytest.raises(errors.ModuleSpecError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         create_spec(build_fn)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(("build_fn", "found"), [(lambda: 3, "builtins.int;"), (_without_inputs, "Sequential;")])
 def test_what_is_no_model_with_inputs(create_spec, build_fn, found):
-    with pytest.raises(errors.ModuleSpecError) as caught:
+    with pytest.raises(errors.ConfigError) as caught:
         create_spec(build_fn)
-    assert str(caught.value).startswith("model_fn.build_fn: returned a value of type ")
+    assert str(caught.value).startswith("model_fn.build_fn: encoders:encoder: returned a value of type ")
     assert str(caught.value).endswith(
         f"{found} expected a functional or sequential model of tf.keras (Keras 2) with inputs, such as "
         "keras.Model(keras.Input(...), ...)."

@@ -119,3 +119,9 @@ Inputs = Annotated[TextInputs | ImageInputs, Field(discriminator="kind")]
 
 # The keys that name columns of tables; null means the column of the key's own name.
 COLUMN_KEYS = {TextInputs: ("text", "label"), ImageInputs: ("image", "label")}
+
+# What the data of each kind tell a function that makes a module, if it has an argument of that name.
+MODULE_ARGUMENTS = {
+    TextInputs: ("labels_path", "vocabulary_path"),
+    ImageInputs: ("image_size", "labels_path"),
+}

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
-from hubpipe.config.schema.fields import Decay, Rate, Section
+from hubpipe.config.schema.fields import Decay, ImportPath, Rate, Section, Text
 from hubpipe.config.schema.heads import ClassificationHead, Head
 
 
@@ -132,8 +132,7 @@ class KerasModel(Section):
     """An encoder made of Keras layers, and the head it is trained with."""
 
     kind: Literal["keras"] = Field(description="kind of model")
-    build_fn: str = Field(
-        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$",
+    build_fn: ImportPath = Field(
         description="function that returns a functional or sequential model of Keras 2: 'package.module:function'",
     )
     params: dict[str, Any] = Field(
@@ -145,4 +144,57 @@ class KerasModel(Section):
     head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
 
 
-Model = Annotated[TextModel | ImageModel | KerasModel, Field(discriminator="kind")]
+class CustomModel(Section):
+    """An encoder made by a module_fn of the user's own, and the head it is trained with."""
+
+    kind: Literal["custom"] = Field(description="kind of model")
+    module_fn: ImportPath = Field(
+        description="function that builds the module and calls hub.add_signature: 'package.module:function'"
+    )
+    params: dict[str, Any] = Field(
+        {}, description="keyword arguments of module_fn; those in export.hyperparameters come as float32 scalars"
+    )
+    regularizers: dict[Text, Regularizer] = Field(
+        {}, description="variable of the module: L1 and L2 penalties, for a module_fn that adds none; exported too"
+    )
+    vocabulary: Vocabulary = Field(
+        Vocabulary(), description="of the training texts; module_fn gets the file, if it takes vocabulary_path"
+    )
+    head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
+
+
+class ImportedRegularizers(Section):
+    """Penalties of the layers after an imported module, beside its own if it is trainable."""
+
+    kernel: Regularizer = Field(Regularizer(), description="of the kernels of the dense layers")
+
+
+class ImportedModel(Section):
+    """A TF1 Hub module as the first layer of a new one, then dense layers, and the head they are trained with."""
+
+    kind: Literal["imported"] = Field(description="kind of model")
+    module: Text = Field(description="path or URL of the TF1 Hub module; it becomes part of the new one")
+    trainable: bool = Field(False, description="fine-tune its weights, with its own regularization losses; false: frozen")
+    signature: Text = Field("default", description="signature of the imported module that is applied")
+    output: Text = Field("default", description="output of that signature, float32 [batch, dim]")
+    hidden_units: tuple[PositiveInt, ...] = Field(
+        (), strict=False, description="units of each dense layer after it; []: its output is the new module's"
+    )
+    activation: Literal["relu", "tanh", "gelu", "swish"] = Field("relu", description="of the dense layers")
+    regularizers: ImportedRegularizers = Field(
+        ImportedRegularizers(), description="L1 and L2 penalties of the dense layers, exported too"
+    )
+    dropout: Dropout = Field(Dropout(), description="dropout before each dense layer")
+    batch_norm: BatchNorm = Field(BatchNorm(), description="batch normalization in the dense layers")
+    head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """An imported module brings its own; texts are counted as any others."""
+        return Vocabulary(min_count=1)
+
+
+Model = Annotated[TextModel | ImageModel | KerasModel | CustomModel | ImportedModel, Field(discriminator="kind")]
+
+# Those made by a function of the user's own, whose arguments are `params`.
+OWN_MODELS = (KerasModel, CustomModel)
