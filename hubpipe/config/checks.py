@@ -72,15 +72,13 @@ def _kinds(inputs: str, model: str) -> Iterator[document.Mistake]:
 
 
 def _columns(inputs: schema.Inputs) -> Iterator[document.Mistake]:
-    keys = schema.COLUMN_KEYS[type(inputs)]
-    names = {key: name for key in keys if (name := getattr(inputs, key)) is not None}
-    if len(names) > len(set(names.values())):
-        first, second = keys
-        yield ("inputs", second), f"the same column as inputs.{first} ({names[first]!r})"
+    names = schema.column_names(inputs)
+    for (first, name), (second, other) in itertools.combinations(names.items(), 2):
+        if name == other:
+            yield ("inputs", second), f"the same column as inputs.{first} ({name!r})"
     if inputs.columns is not None:
         yield from _repeated(("inputs", "columns"), inputs.columns)
-        for key in keys:
-            name = names.get(key, key)
+        for key, name in names.items():
             if name not in inputs.columns:
                 close = wording.suggestion(name, inputs.columns)
                 columns = ", ".join(map(wording.show, inputs.columns))

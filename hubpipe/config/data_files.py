@@ -98,8 +98,7 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
     if columns is None:
         yield path, "the file is empty"
         return
-    for key in schema.COLUMN_KEYS[type(inputs)]:
-        wanted = getattr(inputs, key) or key
+    for key, wanted in schema.column_names(inputs).items():
         if wanted not in columns:
             what = "key in the first line" if format_ == "jsonl" else "column in the header"
             yield ("inputs", key), f"no {what} is named {wanted!r}{_choice(wanted, columns)}"

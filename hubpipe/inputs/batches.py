@@ -6,8 +6,12 @@ stalls.
 
 import functools
 import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from hubpipe.inputs import cache
 
 MAX_BYTES_IN_MEMORY = 256 << 20  # of a record file; in memory it takes up to twice as much
 SHUFFLE_BUFFER_ROWS = 100_000  # of a larger file
@@ -20,16 +24,32 @@ _ENDLESS = 1 << 62  # rows
 _ROUNDS = 16
 
 
+class Shard(NamedTuple):
+    """One of several parts of the training rows, which processes that train together have one each of.
+
+    Attributes:
+        index: which, from 0.
+        count: how many there are.
+    """
+
+    index: int
+    count: int
+
+
+WHOLE = Shard(0, 1)
+
+
 def train(
     path: str,
     count: int,
     *,
+    columns: Mapping[str, tf.DType],
     batch_size: int,
     seed: int,
     shuffle: bool,
     epochs: int | None,
     start_step: int,
-    feature: str = "text",
+    shard: Shard = WHOLE,
     buffer_rows: int = SHUFFLE_BUFFER_ROWS,
 ) -> tf.data.Dataset:
     """Makes batches for training, the same ones whenever the arguments are the same.
@@ -43,44 +63,47 @@ def train(
     Args:
         path: a TFRecord file as in hubpipe.inputs.cache.
         count: its rows.
+        columns: dict name -> dtype of what its records hold; cache.LABEL and perhaps cache.WEIGHT are among them.
         batch_size: rows per batch; batches run over the ends of epochs, so only the very last may have fewer.
         seed: of the order of the rows.
         shuffle: False for the order of the file.
         epochs: passes over the data, None for without end.
         start_step: batches taken before.
-        feature: name of the values in the records.
+        shard: the part to read. In memory the parts share the permutation of each epoch, row by row; of a larger
+            file each has the same rows in every epoch. Either way they are every row once.
         buffer_rows: of the shuffling of a file that is not held in memory.
     Returns:
-        dataset of ({feature: string [batch]}, int64 [batch]).
+        dataset of (features, labels). features: dict of the other columns, [batch] each. labels: [batch], with
+        weights a dict {"label": [batch], "weight": float32 [batch]}.
     """
-    parse = functools.partial(_parse, feature)
+    parse = functools.partial(_parse, columns)
     if os.path.getsize(path) > MAX_BYTES_IN_MEMORY:
-        records = tf.data.TFRecordDataset(path)
+        records = tf.data.TFRecordDataset(path).shard(shard.count, shard.index)
         if shuffle:
             records = records.shuffle(buffer_rows, seed=seed + start_step)
         return _finished(records.repeat(epochs).batch(batch_size).map(parse))
 
     columns = tf.data.TFRecordDataset(path).batch(count).map(parse)  # one element: every row
-    total = None if epochs is None else epochs * count
+    total = None if epochs is None else len(range(shard.index, epochs * count, shard.count))
     order = seed if shuffle else None
     return _finished(
         columns.flat_map(
-            lambda features, labels: _in_memory(features, labels, batch_size, order, total, start_step)
+            lambda features, labels: _in_memory(features, labels, batch_size, order, total, start_step, shard)
         )
     )
 
 
-def evaluate(path: str, *, batch_size: int, feature: str = "text") -> tf.data.Dataset:
+def evaluate(path: str, *, columns: Mapping[str, tf.DType], batch_size: int) -> tf.data.Dataset:
     """Makes the batches of one pass over the rows, in the order of the file.
 
     Args:
         path: a TFRecord file as in hubpipe.inputs.cache.
+        columns: see `train`.
         batch_size: rows per batch; the last may have fewer.
-        feature: name of the values in the records.
     Returns:
-        dataset of ({feature: string [batch]}, int64 [batch]).
+        dataset of (features, labels), see `train`.
     """
-    return _finished(tf.data.TFRecordDataset(path).batch(batch_size).map(functools.partial(_parse, feature)))
+    return _finished(tf.data.TFRecordDataset(path).batch(batch_size).map(functools.partial(_parse, columns)))
 
 
 def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
@@ -98,31 +121,38 @@ def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
     return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys, max_index=count - 1, rounds=_ROUNDS)
 
 
-def _parse(feature: str, records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    types = {feature: tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
+def _parse(columns: Mapping[str, tf.DType], records: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
+    types = {name: tf.io.FixedLenFeature([], dtype) for name, dtype in columns.items()}
     features = tf.io.parse_example(records, types)
-    return {feature: features[feature]}, features["label"]
+    labels = features.pop(cache.LABEL)
+    if cache.WEIGHT in features:
+        labels = {cache.LABEL: labels, cache.WEIGHT: features.pop(cache.WEIGHT)}
+    return features, labels
 
 
 def _in_memory(
     features: dict[str, tf.Tensor],
-    labels: tf.Tensor,
+    labels: Any,
     batch_size: int,
     seed: int | None,
     total: int | None,
     start_step: int,
+    shard: Shard,
 ) -> tf.data.Dataset:
     """Batches of the endless sequence of epochs, up to `total` rows, from the row `start_step * batch_size` on.
 
+    Of n shards each has every nth row of the sequence, and counts its own rows.
+
     Several batches are gathered by one call, which takes half the time of one call each.
     """
-    count = tf.size(labels, out_type=tf.int64)
+    count = tf.size(tf.nest.flatten(labels)[0], out_type=tf.int64)
 
-    def rows_at(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def rows_at(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
+        positions = positions * shard.count + shard.index
         places = positions % count if seed is None else shuffled(positions, count, seed)
         return tf.nest.map_structure(lambda column: tf.gather(column, places), (features, labels))
 
-    def several(step: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def several(step: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:
         steps = tf.minimum(tf.constant(_BATCHES_AT_ONCE, tf.int64), full_batches - step)
         rows = rows_at(step * batch_size + tf.range(steps * batch_size))
         return tf.nest.map_structure(lambda column: tf.reshape(column, [-1, batch_size]), rows)

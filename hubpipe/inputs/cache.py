@@ -3,9 +3,9 @@
 A cache directory holds entries, directories named by a fingerprint of everything their content depends on. An
 entry is complete as soon as it has its name; it is never changed. In it:
 
-    rows.tfrecord   tf.train.Example per row: `label` int64 (place in the label vocabulary), and bytes: `text`
-                    (UTF-8) or `image` (pixels, one byte for each of three channels)
-    about.json      rows, skipped rows, and the fingerprint of the data
+    rows.tfrecord   tf.train.Example per row: `label` as hubpipe.inputs.targets stores it, `weight` (float) if rows
+                    have weights, and columns of the kind of inputs, such as `text` (bytes, UTF-8)
+    about.json      rows, skipped rows, the fingerprint of the data, and the moments of labels that are numbers
 
 and what the caller adds.
 """
@@ -14,19 +14,21 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.files import atomic
-from hubpipe.inputs import rows
+from hubpipe.inputs import rows, targets
 
 RECORDS = "rows.tfrecord"
+LABEL = "label"
+WEIGHT = "weight"
 
 _ABOUT = "about.json"
-_LAYOUT = 1  # of an entry; part of the name, so that another hubpipe never misreads it
+_LAYOUT = 2  # of an entry; part of the name, so that another hubpipe never misreads it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,30 +39,50 @@ class Records:
         path: the TFRecord file.
         count: how many rows it holds, at least 1.
         skipped: the bad rows that it lacks.
-        fingerprint: SHA-256 of the identities of its rows in order, 64 hexadecimal digits: of texts and labels the
-            same in any format and under any name.
+        fingerprint: SHA-256 of the identities, labels and weights of its rows in order, 64 hexadecimal digits: of
+            texts and labels the same in any format and under any name.
+        moments: (mean, standard deviation) of labels that are numbers, (0, 1) of others.
     """
 
     path: str
     count: int
     skipped: rows.Skipped
     fingerprint: str
+    moments: tuple[float, float]
 
 
 class Row(Protocol):
     """What is to be stored.
 
     Attributes:
-        value: the text or the pixels.
-        label: its label.
+        columns: dict name -> value, what features are made of; no name is LABEL or WEIGHT.
+        label: its label, as it was read.
+        weight: its weight, as it was read; None if rows have none.
         where: where it was read, for messages.
-        identity: what the fingerprint of the data is made of.
+        identity: what the fingerprint of the data is made of, besides label and weight; JSON values.
     """
 
-    value: bytes
-    label: str
+    columns: Mapping[str, bytes | int | float]
+    label: rows.Label
+    weight: str | None
     where: str
-    identity: bytes
+    identity: Sequence[Any]
+
+
+class Kept(NamedTuple):
+    """A row that can be used.
+
+    Attributes:
+        row: as it was read.
+        canonical: its label, see targets.Target.canonical.
+        stored: its label, see targets.Target.stored.
+        weight: its weight; None if rows have none.
+    """
+
+    row: Row
+    canonical: Any
+    stored: int | float | bytes
+    weight: float | None
 
 
 def entry(cache_dir: str, identity: Mapping[str, Any], fill: Callable[[str], None]) -> str:
@@ -89,44 +111,70 @@ def entry(cache_dir: str, identity: Mapping[str, Any], fill: Callable[[str], Non
     return path
 
 
+def kept(
+    data: Iterable[Row], target: targets.Target, labels: Sequence[str], skipped: rows.Skipped | None
+) -> Iterator[Kept]:
+    """The rows whose label and weight can be used.
+
+    Args:
+        data: the rows.
+        target: what becomes of their labels.
+        labels: the class names, those of the training data; empty if labels are no classes.
+        skipped: counts the other rows; None if such a row is an error.
+    Raises:
+        InputError: a label that does not suit the target or is not in `labels`, or a weight that is none.
+    """
+    numbers = targets.numbered(labels)
+    for row in data:
+        try:
+            canonical = target.canonical(row.label)
+            stored = target.stored(canonical, numbers)
+            weight = None if row.weight is None else targets.weight(row.weight)
+        except errors.InputError as error:
+            rows.refuse(f"{row.where}: {error}", skipped)
+            continue
+        yield Kept(row, canonical, stored, weight)
+
+
 def write_records(
     directory: str,
     data: Iterable[Row],
+    target: targets.Target,
     labels: Sequence[str],
     skipped: rows.Skipped | None,
-    *,
-    feature: str = "text",
 ) -> None:
     """Writes the records of an entry.
 
     Args:
         directory: the entry's staging directory.
         data: the rows, read once.
-        labels: the label vocabulary.
-        skipped: counts the bad rows of `data`, and here those with a label that is not in the vocabulary; None if
-            such a row is an error.
-        feature: name of the values in the records.
+        target: what becomes of their labels.
+        labels: the class names, those of the training data; empty if labels are no classes.
+        skipped: counts the bad rows of `data`, and here those that `kept` leaves out; None if such a row is an
+            error.
     Raises:
-        InputError: a label that is not in the vocabulary, or no row at all.
+        InputError: a bad row, see `kept`, no row at all, or none with a weight above 0.
     """
-    classes = {label: place for place, label in enumerate(labels)}
-    count = 0
+    count, total, moments = 0, 0.0, targets.Moments()
     content = hashlib.sha256()
     with tf.io.TFRecordWriter(os.path.join(directory, RECORDS)) as writer:
-        for row in data:
-            place = classes.get(row.label)
-            if place is None:
-                rows.refuse(f"{row.where}: label {row.label!r} is not in the training data", skipped)
-                continue
-            writer.write(_example(feature, row.value, place))
-            content.update(row.identity)
+        for row, canonical, stored, weight in kept(data, target, labels, skipped):
+            weights = {} if weight is None else {WEIGHT: weight}
+            writer.write(_example({**row.columns, LABEL: stored, **weights}))
+            content.update(json.dumps([*row.identity, canonical, *weights.values()]).encode())
+            total += 1.0 if weight is None else weight
+            if not target.has_classes:
+                moments.add(stored, 1.0 if weight is None else weight)
             count += 1
     if not count:
         raise errors.InputError(f"no rows to use ({skipped or 'the files hold none'})")
+    if not total:
+        raise errors.InputError(f"the weights of all {count} rows are 0; at least one must be above")
     about = {
         "rows": count,
         "skipped": dataclasses.asdict(skipped or rows.Skipped()),
         "fingerprint": content.hexdigest(),
+        "moments": (0.0, 1.0) if target.has_classes else moments.values,
     }
     atomic.write_file(os.path.join(directory, _ABOUT), json.dumps(about, indent=1).encode())
 
@@ -136,12 +184,18 @@ def read_records(directory: str) -> Records:
     with open(os.path.join(directory, _ABOUT), "rb") as file:
         about = json.load(file)
     skipped = rows.Skipped(**about["skipped"])
-    return Records(os.path.join(directory, RECORDS), about["rows"], skipped, about["fingerprint"])
+    path = os.path.join(directory, RECORDS)
+    return Records(path, about["rows"], skipped, about["fingerprint"], tuple(about["moments"]))
 
 
-def _example(feature: str, value: bytes, label: int) -> bytes:
-    features = {
-        feature: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-    }
+def _example(columns: Mapping[str, bytes | int | float]) -> bytes:
+    features = {name: _feature(value) for name, value in columns.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def _feature(value: bytes | int | float) -> tf.train.Feature:
+    if isinstance(value, bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    if isinstance(value, int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))

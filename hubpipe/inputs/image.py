@@ -1,55 +1,36 @@
-"""Image classification: data files to input_fn, and the serving_input_fn."""
+"""Images: data files to input_fn, and the serving_input_fn."""
 
 import collections
 import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.inputs import batches, cache, image_sources, pixels, rows, vocab
+from hubpipe.inputs import batches, cache, feeding, image_sources, pixels, prepared, rows, targets
 
 IMAGES = "images"  # the feature, and the input of the module
 
-_LABELS = "labels.txt"
 _RECORD = "image"
 _DECODED_AT_ONCE = 32  # encoded images that wait in memory
-_ENDLESS = 1 << 62  # steps
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageData:
-    """Image classification data on disk, ready for `input_fn`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageData(prepared.Prepared):
+    """Images on disk, ready for `input_fn`.
 
     Attributes:
-        labels: the class names, in the order of the class numbers.
-        labels_path: file of the labels, one per line.
-        train_records: TFRecord file of the training images, see hubpipe.inputs.cache.
-        eval_records: the same of the evaluation images.
-        num_train: training images.
-        num_eval: evaluation images.
-        skipped: dict "train", "eval" -> rows.Skipped, what was left out.
-        fingerprint: dict "train", "eval" -> SHA-256 of the encoded images and labels, 64 hexadecimal digits.
         image_size: (height, width) in pixels.
         augmentation: how training images are changed.
     """
 
-    labels: list[str]
-    labels_path: str
-    train_records: str
-    eval_records: str
-    num_train: int
-    num_eval: int
-    skipped: dict[str, rows.Skipped]
-    fingerprint: dict[str, str]
     image_size: tuple[int, int]
     augmentation: schema.Augmentation
 
@@ -57,10 +38,15 @@ class ImageData:
 class _Row(NamedTuple):
     """A decoded image, as cache.Row has it."""
 
-    value: bytes
-    label: str
+    pixels: bytes
+    label: rows.Label
     where: str
-    identity: bytes
+    identity: list[str]
+    weight: None = None
+
+    @property
+    def columns(self) -> dict[str, bytes]:
+        return {_RECORD: self.pixels}
 
 
 def prepare_section(section: schema.ImageInputs, model: schema.Model, *, cache_dir: str) -> ImageData:
@@ -71,41 +57,23 @@ def prepare_section(section: schema.ImageInputs, model: schema.Model, *, cache_d
 
     Args:
         section: files or samples, and how they are read.
-        model: of the config; images need nothing of it.
+        model: whose head labels are for.
         cache_dir: a local directory, usually <model_dir>/inputs.
     Raises:
-        InputError: a file or an image that cannot be used, fewer than two labels, or a label of the evaluation
-            data that the training data lack.
+        InputError: a file or an image that cannot be used, labels that do not suit the head, or a label of the
+            evaluation data that the training data lack.
     """
-    del model
-    train, evaluation = (_source(section, split) for split in ("train", "eval"))
-
-    def fill_train(directory: str) -> None:
-        labels = vocab.build_labels(image.label for image in train.images(_skipped(section)))
-        vocab.write(os.path.join(directory, _LABELS), labels)
-        _write(directory, train, labels, section)
-
-    def fill_eval(directory: str) -> None:
-        _write(directory, evaluation, labels, section)
-
-    reading = {"bad_rows": section.bad_rows, "image_size": section.image_size, "resize": section.resize}
-    train_dir = cache.entry(cache_dir, {"kind": "image", "source": train.identity(), **reading}, fill_train)
-    labels = vocab.read(os.path.join(train_dir, _LABELS))
-    eval_identity = {"kind": "image", "source": evaluation.identity(), **reading, "labels": labels}
-    train_records = cache.read_records(train_dir)
-    eval_records = cache.read_records(cache.entry(cache_dir, eval_identity, fill_eval))
-    return ImageData(
-        labels=labels,
-        labels_path=os.path.join(train_dir, _LABELS),
-        train_records=train_records.path,
-        eval_records=eval_records.path,
-        num_train=train_records.count,
-        num_eval=eval_records.count,
-        skipped={"train": train_records.skipped, "eval": eval_records.skipped},
-        fingerprint={"train": train_records.fingerprint, "eval": eval_records.fingerprint},
-        image_size=section.image_size,
-        augmentation=section.augmentation,
+    target = targets.create(model.head)
+    train, evaluation = (_prepared_source(section, split, target) for split in ("train", "eval"))
+    data = prepared.prepare(
+        cache_dir,
+        train=train,
+        evaluation=evaluation,
+        target=target,
+        reading={"kind": "image", "image_size": section.image_size, "resize": section.resize},
+        skip_bad_rows=section.bad_rows == "skip",
     )
+    return ImageData(**vars(data), image_size=section.image_size, augmentation=section.augmentation)
 
 
 def module_arguments(data: ImageData) -> dict[str, object]:
@@ -113,59 +81,29 @@ def module_arguments(data: ImageData) -> dict[str, object]:
     return {"labels_path": data.labels_path, "image_size": data.image_size}
 
 
-def input_fn(
-    data: ImageData,
-    mode: str,
-    *,
-    batch_size: int,
-    seed: int = 0,
-    shuffle: bool = True,
-    epochs: int | None = None,
-    start_step: int = 0,
-) -> Callable[[], tf.data.Dataset]:
+def input_fn(data: ImageData, mode: str, **options: Any) -> Callable[[], tf.data.Dataset]:
     """Makes the input_fn for estimator.train or estimator.evaluate.
 
     Args:
         data: from `prepare_section`.
         mode: "train" for the training images, augmented; else one pass over the evaluation images in order.
-        batch_size: images per batch; the last of the data may have fewer.
-        seed: of the order of the training images and of their augmentation; the same seed gives the same batches.
-        shuffle: whether training images are shuffled, anew in each epoch.
-        epochs: passes over the training images, None for without end.
-        start_step: training batches taken before, in the run that is resumed; see batches.train.
+        **options: batch_size and so on, see feeding.input_fn; the seed is that of the augmentation, too.
     Returns:
-        function without arguments that returns a dataset of ({"images": float32 [batch, height, width, 3] in
-        [0, 1]}, int64 [batch]).
+        input_fn of features {"images": float32 [batch, height, width, 3] in [0, 1]}.
     """
     height, width = data.image_size
+    seed = options.get("seed", 0)
 
-    def training_batches() -> tf.data.Dataset:
-        packed = batches.train(
-            data.train_records,
-            data.num_train,
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=shuffle,
-            epochs=epochs,
-            start_step=start_step,
-            feature=_RECORD,
-            buffer_rows=max(batches.MAX_BYTES_IN_MEMORY // (height * width * pixels.CHANNELS), 1),
-        )
-        steps = tf.data.Dataset.range(start_step, _ENDLESS)
-        return tf.data.Dataset.zip((steps, packed)).map(augmented, os.cpu_count()).prefetch(2)
+    def features(columns: Mapping[str, tf.Tensor], step: tf.Tensor | None) -> dict[str, tf.Tensor]:
+        images = pixels.unpacked(columns[_RECORD], data.image_size)
+        if step is not None:
+            images = pixels.augmented(images, data.augmentation, seed=seed, step=step)
+        return {IMAGES: images}
 
-    def augmented(step: tf.Tensor, row: tuple[dict[str, tf.Tensor], tf.Tensor]) -> tuple[dict, tf.Tensor]:
-        features, labels = row
-        images = pixels.unpacked(features[_RECORD], data.image_size)
-        return {IMAGES: pixels.augmented(images, data.augmentation, seed=seed, step=step)}, labels
-
-    def evaluation_batches() -> tf.data.Dataset:
-        packed = batches.evaluate(data.eval_records, batch_size=batch_size, feature=_RECORD)
-        return packed.map(
-            lambda features, labels: ({IMAGES: pixels.unpacked(features[_RECORD], data.image_size)}, labels)
-        )
-
-    return training_batches if mode == estimator.ModeKeys.TRAIN else evaluation_batches
+    buffer_rows = max(batches.MAX_BYTES_IN_MEMORY // (height * width * pixels.CHANNELS), 1)
+    return feeding.input_fn(
+        data, mode, columns={_RECORD: tf.string}, features=features, buffer_rows=buffer_rows, **options
+    )
 
 
 def create_serving_input_fn(data: ImageData) -> Callable[[], estimator.export.ServingInputReceiver]:
@@ -185,14 +123,23 @@ def slices(section: schema.ImageInputs, data: ImageData, column: str) -> list[st
     Raises:
         InputError: evaluation data that are no tables, or no such column.
     """
-    source = _source(section, "eval")
+    source = _source(section, "eval", data.target)
     values = {row.where: row.label for row in source.table_rows(column, rows.Skipped())}
-    known = set(data.labels)
-    kept = _decoded(source.images(_skipped(section)), section, _skipped(section))
-    return [values.get(row.where.partition(": ")[0], "") for row in kept if row.label in known]
+    decoded = _decoded(source.images(rows.Skipped()), section, rows.Skipped())
+    kept = cache.kept(decoded, data.target, data.labels, rows.Skipped())
+    return [values.get(row.where.partition(": ")[0], "") for row, *_ in kept]
 
 
-def _source(section: schema.ImageInputs, split: str) -> image_sources.Source:
+def _prepared_source(section: schema.ImageInputs, split: str, target: targets.Target) -> prepared.Source:
+    source = _source(section, split, target)
+    return prepared.Source(
+        source.identity(),
+        lambda skipped: _decoded(source.images(skipped), section, skipped),
+        lambda skipped: (image.label for image in source.images(skipped)),
+    )
+
+
+def _source(section: schema.ImageInputs, split: str, target: targets.Target) -> image_sources.Source:
     source = getattr(section, split)
     if source.sample is not None:
         return image_sources.Sample(source.sample, split)
@@ -204,19 +151,8 @@ def _source(section: schema.ImageInputs, split: str) -> image_sources.Source:
         image=section.image,
         label=section.label,
         columns=section.columns,
+        several_labels=target.allows_several,
     )
-
-
-def _skipped(section: schema.ImageInputs) -> rows.Skipped | None:
-    return rows.Skipped() if section.bad_rows == "skip" else None
-
-
-def _write(
-    directory: str, source: image_sources.Source, labels: Sequence[str], section: schema.ImageInputs
-) -> None:
-    skipped = _skipped(section)
-    decoded = _decoded(source.images(skipped), section, skipped)
-    cache.write_records(directory, decoded, labels, skipped, feature=_RECORD)
 
 
 def _decoded(
@@ -250,5 +186,4 @@ def _row(
     except errors.InputError as error:
         rows.refuse(f"{image.where}: {error}", skipped)
         return
-    identity = json.dumps([image.label, hashlib.sha256(content).hexdigest()]).encode()
-    yield _Row(value, image.label, image.where, identity)
+    yield _Row(value, image.label, image.where, [hashlib.sha256(content).hexdigest()])

@@ -28,8 +28,7 @@ import tensorflow as tf
 from google.protobuf import message as protobuf
 
 from hubpipe import errors
-from hubpipe.files import digest
-from hubpipe.inputs import digits, rows
+from hubpipe.inputs import digits, rows, sources
 
 SAMPLES = {"digits": digits}
 
@@ -47,12 +46,12 @@ class Image(NamedTuple):
     """An encoded image.
 
     Attributes:
-        label: its label, never empty.
+        label: its label, see rows.Row.
         where: where it is, for messages.
         read: returns its bytes; OSError if they cannot be read.
     """
 
-    label: str
+    label: rows.Label
     where: str
     read: Callable[[], bytes]
 
@@ -69,6 +68,7 @@ class Files:
         image: column of paths, or key of encoded images.
         label: column or key of the label.
         columns: names of the columns of tables without a header.
+        several_labels: whether images may have several labels, or none.
     """
 
     paths: tuple[str, ...]
@@ -78,6 +78,7 @@ class Files:
     image: str | None = None
     label: str | None = None
     columns: tuple[str, ...] | None = None
+    several_labels: bool = False
 
     def images(self, skipped: rows.Skipped | None = None) -> Iterator[Image]:
         """Finds the images; their bytes are to be read while this goes on.
@@ -108,7 +109,7 @@ class Files:
             kind = self._format(path)
             if kind not in _TABLES:
                 raise errors.InputError(f"{path}: column {column!r}: only csv, tsv and jsonl have further columns")
-            yield from self._rows(path, kind, column, skipped)
+            yield from self._rows(path, kind, column, skipped, several_labels=False)
 
     def identity(self) -> dict[str, Any]:
         """Describes what the images depend on: contents, names inside folders, and reading options.
@@ -144,7 +145,7 @@ class Files:
         if kind == "folder":
             return [[name, _sha256(file)] for name, file in sorted(_walk(path).items())]
         if kind in _TABLES:
-            listed = self._rows(path, kind, self.label or "label", rows.Skipped())
+            listed = self._labelled_rows(path, kind, rows.Skipped())
             return [_sha256(path), [_sha256(_beside(path, row.text)) for row in listed]]
         return _sha256(path)
 
@@ -171,19 +172,25 @@ class Files:
             raise errors.InputError(f"{path}: cannot be read as a tar ({error})") from error
 
     def _of_table(self, path: str, kind: str, skipped: rows.Skipped | None) -> Iterator[Image]:
-        listed = {row.where: row for row in self._rows(path, kind, self.label or "label", skipped)}
+        listed = {row.where: row for row in self._labelled_rows(path, kind, skipped)}
         for where in _mixed(listed, base=path):
             row = listed[where]
             file = _beside(path, row.text)
             yield Image(row.label, f"{where}: {file}", functools.partial(_read, file))
 
-    def _rows(self, path: str, kind: str, label: str, skipped: rows.Skipped | None) -> Iterator[rows.Row]:
+    def _labelled_rows(self, path: str, kind: str, skipped: rows.Skipped | None) -> Iterator[rows.Row]:
+        return self._rows(path, kind, self.label or "label", skipped, several_labels=self.several_labels)
+
+    def _rows(
+        self, path: str, kind: str, label: str, skipped: rows.Skipped | None, *, several_labels: bool
+    ) -> Iterator[rows.Row]:
         return rows.read_rows(
             glob.escape(path),
             format=kind,
             text=self.image or "image",
             label=label,
             columns=self.columns,
+            several_labels=several_labels,
             skipped=skipped,
         )
 
@@ -193,7 +200,7 @@ class Files:
             for number, record in enumerate(tf.compat.v1.io.tf_record_iterator(path), start=1):
                 where = f"{path}: record {number}"
                 try:
-                    label, content = _of_example(record, image_key, label_key)
+                    label, content = _of_example(record, image_key, label_key, several=self.several_labels)
                 except errors.InputError as error:
                     rows.refuse(f"{where}: {error}", skipped)
                     continue
@@ -261,9 +268,7 @@ class Sample:
 
     def identity(self) -> dict[str, Any]:
         """Describes what the images depend on: the files read, and the module that reads them."""
-        module = SAMPLES[self.name]
-        files = (module.__file__, *module.files())
-        return {"sample": self.name, "split": self.split, "files": [_sha256(file) for file in files]}
+        return sources.sample_identity(self.name, self.split, SAMPLES[self.name])
 
 
 Source = Files | Sample
@@ -320,7 +325,7 @@ def _opened_tar(path: str) -> Iterator[tarfile.TarFile]:
         yield stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
 
 
-def _of_example(record: bytes, image_key: str, label_key: str) -> tuple[str, bytes]:
+def _of_example(record: bytes, image_key: str, label_key: str, *, several: bool) -> tuple[rows.Label, bytes]:
     """The label and the encoded image of a tf.train.Example."""
     try:
         features = tf.train.Example.FromString(record).features.feature
@@ -330,11 +335,14 @@ def _of_example(record: bytes, image_key: str, label_key: str) -> tuple[str, byt
         if key not in features:
             raise errors.InputError(f"no key {key!r}. Keys: {', '.join(sorted(features))}")
     images, label = features[image_key].bytes_list.value, features[label_key]
-    labels = _texts(label.bytes_list.value) or [str(number) for number in label.int64_list.value]
+    numbers = (*label.int64_list.value, *label.float_list.value)
+    labels = tuple(_texts(label.bytes_list.value)) or tuple(map(str, numbers))
     if len(images) != 1:
         raise errors.InputError(f"{image_key!r} has {len(images)} encoded images, expected 1")
+    if several:
+        return labels, images[0]
     if len(labels) != 1 or not labels[0]:
-        raise errors.InputError(f"{label_key!r} is {labels!r}, expected one text or integer")
+        raise errors.InputError(f"{label_key!r} is {list(labels)!r}, expected one text or number")
     return labels[0], images[0]
 
 
@@ -345,6 +353,6 @@ def _texts(values: Sequence[bytes]) -> list[str]:
 def _sha256(path: str) -> str | None:
     """The digest of a file, None if it cannot be read, as it will turn out when it is."""
     try:
-        return digest.sha256_file(path)
-    except OSError:
+        return sources.sha256(path)
+    except errors.InputError:
         return None

@@ -9,6 +9,8 @@ The rules, the same on every Python:
 - jsonl: one object per line, its text a string, its label a string or a number.
 - A label is a string without white space around it, and with runs of white space inside it made one space: csv's
   `1`, JSON's `1` and JSON's `"1"` are the label "1". It is never empty; a text may be.
+- Where rows may have several labels, the label is as it is written, and may be empty; in jsonl it may be a list.
+- A weight is as it is written, in jsonl a string or a number.
 """
 
 import csv
@@ -30,21 +32,25 @@ _SEPARATORS = {"csv": ",", "tsv": "\t"}
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
+Label = str | tuple[str, ...]  # several for a list of jsonl
+
 
 class Row(NamedTuple):
     """One labelled text.
 
     Attributes:
         text: the text, as it stands in the file.
-        label: its label, never empty.
+        label: its label; only where rows may have several, it may be empty or a tuple.
         path: the file it comes from.
         line: the line it starts on, counted from 1.
+        weight: its weight, as it is written; None if no column of weights was asked for.
     """
 
     text: str
-    label: str
+    label: Label
     path: str
     line: int
+    weight: str | None = None
 
     @property
     def where(self) -> str:
@@ -52,14 +58,14 @@ class Row(NamedTuple):
         return f"{self.path}:{self.line}"
 
     @property
-    def value(self) -> bytes:
-        """What is stored of it."""
-        return self.text.encode()
+    def columns(self) -> dict[str, bytes]:
+        """What is stored of it, besides label and weight."""
+        return {"text": self.text.encode()}
 
     @property
-    def identity(self) -> bytes:
-        """What the fingerprint of the data is made of."""
-        return json.dumps([self.text, self.label]).encode()
+    def identity(self) -> list[str]:
+        """What the fingerprint of the data is made of, besides label and weight."""
+        return [self.text]
 
 
 @dataclasses.dataclass
@@ -134,6 +140,8 @@ def read_rows(
     text: str = "text",
     label: str = "label",
     columns: Sequence[str] | None = None,
+    weight: str | None = None,
+    several_labels: bool = False,
     skipped: Skipped | None = None,
 ) -> Iterator[Row]:
     """Streams the rows of files, one file after the other.
@@ -146,6 +154,8 @@ def read_rows(
         text: the column or key of the text.
         label: the column or key of the label.
         columns: names of the columns of csv and tsv files that have no header line.
+        weight: the column or key of the weight; None for none.
+        several_labels: whether rows may have several labels, or none.
         skipped: counts bad rows and leaves them out; without it the first one is an error.
     Yields:
         Row, in the order of the files.
@@ -155,6 +165,7 @@ def read_rows(
     """
     if format not in ("auto", *FORMATS):
         raise ValueError(f"format {format!r} is not one of auto, {', '.join(FORMATS)}")
+    wanted = _Wanted(text, label, weight, several_labels)
     for path in expand(paths):
         kind = format_of(path) if format == "auto" else format
         if kind == "jsonl" and columns is not None:
@@ -162,9 +173,9 @@ def read_rows(
         try:
             with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
                 if kind == "jsonl":
-                    yield from _read_objects(file, path, text, label, skipped)
+                    yield from _read_objects(file, path, wanted, skipped)
                 else:
-                    yield from _read_table(file, path, _SEPARATORS[kind], text, label, columns, skipped)
+                    yield from _read_table(file, path, _SEPARATORS[kind], wanted, columns, skipped)
         except OSError as error:
             raise errors.InputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -186,24 +197,38 @@ def format_of(path: str) -> str:
     return _SUFFIXES[suffix]
 
 
+class _Wanted(NamedTuple):
+    """The columns or keys to read."""
+
+    text: str
+    label: str
+    weight: str | None
+    several_labels: bool
+
+    def label_of(self, written: str) -> str:
+        """A label; one of several stays as it is written."""
+        return written if self.several_labels else label_of(written)
+
+
 def _read_table(
     file: TextIO,
     path: str,
     separator: str,
-    text: str,
-    label: str,
+    wanted: _Wanted,
     columns: Sequence[str] | None,
     skipped: Skipped | None,
 ) -> Iterator[Row]:
     names, found = read_table(file, path, separator, columns, skipped)
-    text_index = index_of(names, text, path)
-    label_index = index_of(names, label, path)
+    text_index = index_of(names, wanted.text, path)
+    label_index = index_of(names, wanted.label, path)
+    weight_index = None if wanted.weight is None else index_of(names, wanted.weight, path)
     for line, fields in found:
-        name = label_of(fields[label_index])
-        if name:
-            yield Row(fields[text_index], name, path, line)
+        name = wanted.label_of(fields[label_index])
+        if name or wanted.several_labels:
+            weight = None if weight_index is None else fields[weight_index]
+            yield Row(fields[text_index], name, path, line, weight)
         else:
-            refuse(f"{path}:{line}: no label ({label!r} is empty)", skipped)
+            refuse(f"{path}:{line}: no label ({wanted.label!r} is empty)", skipped)
 
 
 def read_table(
@@ -290,16 +315,22 @@ class Number(str):
 _DECODER = json.JSONDecoder(parse_float=Number)
 
 
-def _read_objects(file: TextIO, path: str, text: str, label: str, skipped: Skipped | None) -> Iterator[Row]:
+_SCALARS = (str, int, Number)  # by type: to isinstance, a bool is an int
+
+
+def _read_objects(file: TextIO, path: str, wanted: _Wanted, skipped: Skipped | None) -> Iterator[Row]:
     for number, line, record in read_objects(file, path, skipped):
-        problem = _problem(record, text, label)
+        problem = _problem(record, wanted)
         if problem:
             refuse(f"{path}:{number}: {problem}", skipped)
             continue
-        words, name = record[text], label_of(str(record[label]))
+        words, label = record[wanted.text], record[wanted.label]
+        name = tuple(map(str, label)) if type(label) is list else wanted.label_of(str(label))
         if "\\u" in line:  # the only way to a NUL or to half a surrogate pair
-            words, name = printable(words), printable(name)
-        yield Row(words, name, path, number)
+            words = printable(words)
+            name = printable(name) if type(name) is str else tuple(map(printable, name))
+        weight = None if wanted.weight is None else str(record[wanted.weight])
+        yield Row(words, name, path, number, weight)
 
 
 def read_objects(file: TextIO, path: str, skipped: Skipped | None) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -329,16 +360,26 @@ def read_objects(file: TextIO, path: str, skipped: Skipped | None) -> Iterator[t
             yield number, line, record
 
 
-def _problem(record: dict[str, Any], text: str, label: str) -> str | None:
+def _problem(record: dict[str, Any], wanted: _Wanted) -> str | None:
     """Says what is wrong with the value of a line, None if nothing is."""
-    if text not in record or label not in record:
-        return f"no key {(text if text not in record else label)!r}. Keys: {shown(', '.join(record))}"
-    if type(record[text]) is not str:
-        return f"{text!r} is not a string but {kind_of(record[text])}"
-    if type(record[label]) not in (str, int, Number):  # to isinstance, a bool is an int
-        return f"label {label!r} is not a string or a number but {kind_of(record[label])}"
-    if not str(record[label]).strip():
-        return f"no label ({label!r} is empty)"
+    for key in (wanted.text, wanted.label, wanted.weight):
+        if key is not None and key not in record:
+            return f"no key {key!r}. Keys: {shown(', '.join(record))}"
+    if type(record[wanted.text]) is not str:
+        return f"{wanted.text!r} is not a string but {kind_of(record[wanted.text])}"
+    if wanted.weight is not None and type(record[wanted.weight]) not in _SCALARS:
+        return f"weight {wanted.weight!r} is not a number but {kind_of(record[wanted.weight])}"
+    return _label_problem(record[wanted.label], wanted)
+
+
+def _label_problem(label: Any, wanted: _Wanted) -> str | None:
+    if wanted.several_labels and type(label) is list:
+        others = [item for item in label if type(item) not in _SCALARS]
+        return f"label {wanted.label!r} has {kind_of(others[0])}, not only strings and numbers" if others else None
+    if type(label) not in _SCALARS:
+        return f"label {wanted.label!r} is not a string or a number but {kind_of(label)}"
+    if not wanted.several_labels and not str(label).strip():
+        return f"no label ({wanted.label!r} is empty)"
     return None
 
 

@@ -1,6 +1,7 @@
 """Where rows come from, files or a sample; imports no TensorFlow."""
 
 import dataclasses
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,12 +21,13 @@ class Files:
     text: str = "text"
     label: str = "label"
     columns: tuple[str, ...] | None = None
+    weight: str | None = None
+    several_labels: bool = False
 
     def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
         """Streams the rows, see rows.read_rows."""
-        return rows.read_rows(
-            self.paths, format=self.format, text=self.text, label=self.label, columns=self.columns, skipped=skipped
-        )
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return rows.read_rows(options.pop("paths"), **options, skipped=skipped)
 
     def identity(self) -> dict[str, Any]:
         """Describes what the rows depend on: contents and reading options, not the files' names.
@@ -38,10 +40,12 @@ class Files:
         paths = rows.expand(self.paths)
         formats = [rows.format_of(path) if self.format == "auto" else self.format for path in paths]
         return {
-            "files": [[kind, _sha256(path)] for kind, path in zip(formats, paths, strict=True)],
+            "files": [[kind, sha256(path)] for kind, path in zip(formats, paths, strict=True)],
             "text": self.text,
             "label": self.label,
             "columns": self.columns,
+            "weight": self.weight,
+            "several_labels": self.several_labels,
         }
 
 
@@ -70,14 +74,9 @@ class Sample:
         Raises:
             InputError: an unknown sample, or one whose files are not there.
         """
-        module = self._module()
-        return {
-            "sample": self.name,
-            "split": self.split,
-            "files": [_sha256(p) for p in (module.__file__, *module.files())],
-        }
+        return sample_identity(self.name, self.split, self._module())
 
-    def _module(self) -> Any:
+    def _module(self) -> types.ModuleType:
         if self.name not in SAMPLES:
             raise errors.InputError(f"sample {self.name!r} is not one of {', '.join(SAMPLES)}")
         return SAMPLES[self.name]
@@ -86,7 +85,22 @@ class Sample:
 Source = Files | Sample
 
 
-def _sha256(path: str) -> str:
+def sample_identity(name: str, split: str, module: types.ModuleType) -> dict[str, Any]:
+    """Describes what the rows of a sample depend on: the files read, and the module that reads them.
+
+    Returns:
+        dict for JSON; equal for equal rows.
+    """
+    files = (module.__file__, *module.files())
+    return {"sample": name, "split": split, "files": [sha256(path) for path in files]}
+
+
+def sha256(path: str) -> str:
+    """The digest of a file, 64 hexadecimal digits.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return digest.sha256_file(path)
     except OSError as error:

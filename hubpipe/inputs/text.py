@@ -1,4 +1,4 @@
-"""Text classification: data files to input_fn, and the serving_input_fn."""
+"""Texts: data files to input_fn, and the serving_input_fn."""
 
 import dataclasses
 import os
@@ -10,40 +10,23 @@ import tensorflow as tf
 from hubpipe import errors
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.inputs import batches, cache, rows, sources, vocab
+from hubpipe.inputs import cache, feeding, prepared, rows, sources, targets, vocab
 
 BAD_ROWS = ("error", "skip")
-MODES = ("train", "eval", "infer")  # the values of estimator.ModeKeys
 
-_LABELS = "labels.txt"
 _VOCABULARY = "vocabulary.txt"
+_DEFAULT_HEAD = schema.ClassificationHead(kind="classification")
 
 
-@dataclasses.dataclass(frozen=True)
-class TextData:
-    """Text classification data on disk, ready for `input_fn`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextData(prepared.Prepared):
+    """Texts on disk, ready for `input_fn`.
 
     Attributes:
-        labels: the class names, in the order of the class numbers.
-        labels_path: file of the labels, one per line.
         vocabulary_path: file of the tokens of the training texts, one per line, most frequent first.
-        train_records: TFRecord file of the training rows, see hubpipe.inputs.cache.
-        eval_records: the same of the evaluation rows.
-        num_train: training rows.
-        num_eval: evaluation rows.
-        skipped: dict "train", "eval" -> rows.Skipped, the bad rows left out.
-        fingerprint: dict "train", "eval" -> SHA-256 of the texts and labels, 64 hexadecimal digits.
     """
 
-    labels: list[str]
-    labels_path: str
     vocabulary_path: str
-    train_records: str
-    eval_records: str
-    num_train: int
-    num_eval: int
-    skipped: dict[str, rows.Skipped]
-    fingerprint: dict[str, str]
 
 
 def prepare_section(
@@ -53,7 +36,7 @@ def prepare_section(
 
     Args:
         section: files or samples, and how they are read.
-        model: which tokens are counted.
+        model: which tokens are counted, and the head that labels are for.
         cache_dir: a local directory, usually <model_dir>/inputs.
     Raises:
         InputError: data that cannot be used, see `prepare`.
@@ -68,7 +51,9 @@ def prepare_section(
         text=section.text,
         label=section.label,
         columns=section.columns,
+        weight=section.weight,
         bad_rows=section.bad_rows,
+        head=model.head,
         ngrams=model.vocabulary.ngrams,
         lowercase=model.vocabulary.lowercase,
         max_vocabulary=model.vocabulary.max_vocabulary,
@@ -87,7 +72,9 @@ def prepare(
     text: str = "text",
     label: str = "label",
     columns: Sequence[str] | None = None,
+    weight: str | None = None,
     bad_rows: str = "error",
+    head: schema.Head = _DEFAULT_HEAD,
     ngrams: int,
     lowercase: bool,
     max_vocabulary: int,
@@ -108,7 +95,9 @@ def prepare(
         text: the column or key of the text.
         label: the column or key of the label.
         columns: names of the columns of csv and tsv files that have no header line.
+        weight: the column or key of the weight of a row; None for none.
         bad_rows: "error", or "skip" to count them and leave them out.
+        head: what labels are for, see hubpipe.inputs.targets.
         ngrams: the most words in a token.
         lowercase: whether tokens are in lower case.
         max_vocabulary: the most tokens in the vocabulary.
@@ -116,151 +105,87 @@ def prepare(
     Returns:
         TextData.
     Raises:
-        InputError: a file or row that cannot be used, fewer than two labels, a label of the evaluation data that
-            the training data lack, or no token for the vocabulary.
+        InputError: a file or row that cannot be used, labels that do not suit the head, a label of the evaluation
+            data that the training data lack, or no token for the vocabulary.
         ValueError: an unknown `format` or `bad_rows`, or not exactly one of paths and sample.
     """
     if bad_rows not in BAD_ROWS:
         raise ValueError(f"bad_rows {bad_rows!r} is not one of {', '.join(BAD_ROWS)}")
-    reading = {"format": format, "text": text, "label": label, "columns": columns and tuple(columns)}
+    target = targets.create(head)
+    reading = {
+        "format": format,
+        "text": text,
+        "label": label,
+        "columns": columns and tuple(columns),
+        "weight": weight,
+        "several_labels": target.allows_several,
+    }
     train = _source("train", train_paths, train_sample, reading)
     evaluation = _source("eval", eval_paths, eval_sample, reading)
+    counts = vocab.TokenCounts(ngrams=ngrams, lowercase=lowercase)
 
-    def fill_train(directory: str) -> None:
-        skipped = _skipped(bad_rows)
-        labels = vocab.build_labels(row.label for row in train.rows(_skipped(bad_rows)))
-        counts = vocab.TokenCounts(ngrams=ngrams, lowercase=lowercase)
-        cache.write_records(directory, _counted(train.rows(skipped), counts), labels, skipped)
+    def write_vocabulary(directory: str) -> None:
         vocabulary = counts.vocabulary(max_vocabulary=max_vocabulary, min_count=min_count)
         if not vocabulary:
             raise errors.InputError(f"no token occurs {min_count} times in the training texts; lower min_count")
-        vocab.write(os.path.join(directory, _LABELS), labels)
         vocab.write(os.path.join(directory, _VOCABULARY), vocabulary)
 
-    def fill_eval(directory: str) -> None:
-        skipped = _skipped(bad_rows)
-        cache.write_records(directory, evaluation.rows(skipped), labels, skipped)
-
-    tokens = {"ngrams": ngrams, "lowercase": lowercase, "max_vocabulary": max_vocabulary, "min_count": min_count}
-    train_identity = {"source": train.identity(), "bad_rows": bad_rows, "tokens": tokens}
-    train_dir = cache.entry(cache_dir, train_identity, fill_train)
-    labels = vocab.read(os.path.join(train_dir, _LABELS))
-    eval_identity = {"source": evaluation.identity(), "bad_rows": bad_rows, "labels": labels}
-    eval_dir = cache.entry(cache_dir, eval_identity, fill_eval)
-    train_records = cache.read_records(train_dir)
-    eval_records = cache.read_records(eval_dir)
-    return TextData(
-        labels=labels,
-        labels_path=os.path.join(train_dir, _LABELS),
-        vocabulary_path=os.path.join(train_dir, _VOCABULARY),
-        train_records=train_records.path,
-        eval_records=eval_records.path,
-        num_train=train_records.count,
-        num_eval=eval_records.count,
-        skipped={"train": train_records.skipped, "eval": eval_records.skipped},
-        fingerprint={"train": train_records.fingerprint, "eval": eval_records.fingerprint},
-    )
+    data = prepared.prepare(
+        cache_dir,
+        train=prepared.Source(
+            train.identity(), lambda skipped: _counted(train.rows(skipped), counts), _labels_of(train)
+        ),
+        evaluation=prepared.Source(evaluation.identity(), evaluation.rows, _labels_of(evaluation)),
+        target=target,
+        reading={"kind": "text"},
+        skip_bad_rows=bad_rows == "skip",
+        is_weighted=weight is not None,
+        train_reading={
+            "ngrams": ngrams, "lowercase": lowercase, "max_vocabulary": max_vocabulary, "min_count": min_count
+        },
+        finish=write_vocabulary,
+    )  # fmt: skip
+    return TextData(**vars(data), vocabulary_path=os.path.join(data.directory, _VOCABULARY))
 
 
-def module_arguments(data: TextData) -> dict[str, str]:
+def module_arguments(data: TextData) -> dict[str, str | None]:
     """What the data tell the function that makes the module: dict of the files' paths."""
     return {"vocabulary_path": data.vocabulary_path, "labels_path": data.labels_path}
 
 
 def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]:
-    """The value of a further column, for each evaluation row in order; see `read_slices`."""
-    return read_slices(
-        section.eval.files,
-        column=column,
-        labels=data.labels,
-        format=section.format,
-        text=section.text,
-        label=section.label,
-        columns=section.columns,
-        bad_rows=section.bad_rows,
-    )
+    """The value of a further column, for each evaluation row that `prepare` keeps; "" where there is none.
 
-
-def read_slices(
-    paths: Sequence[str] | None,
-    *,
-    column: str,
-    labels: Sequence[str],
-    format: str,
-    text: str,
-    label: str,
-    columns: Sequence[str] | None,
-    bad_rows: str,
-) -> list[str]:
-    """The value of a further column, for each evaluation row that `prepare` keeps, in order.
-
-    Args:
-        paths: files and glob patterns of the evaluation data; None for a sample, which has no such column.
-        column: the column or key; rows without a value have "".
-        labels: of the training data.
-        format: see `prepare`, as the arguments that follow.
-        text: the column or key of the text.
-        label: the column or key of the label.
-        columns: names of the columns of files without a header line.
-        bad_rows: "error" or "skip".
     Raises:
-        InputError: no such column.
+        InputError: no such column, or a sample, which has none.
     """
-    if paths is None:
+    if section.eval.files is None:
         raise errors.InputError(f"slice column {column!r}: a sample has no further columns; use files.")
-    reading = {"format": format, "text": text, "columns": columns and tuple(columns)}
+    reading = {"format": section.format, "text": section.text, "columns": section.columns}
     values = {
         (row.path, row.line): row.label
-        for row in sources.Files(tuple(paths), label=column, **reading).rows(rows.Skipped())
+        for row in sources.Files(section.eval.files, label=column, **reading).rows(rows.Skipped())
     }
-    known = set(labels)
-    kept = sources.Files(tuple(paths), label=label, **reading).rows(_skipped(bad_rows))
-    return [values.get((row.path, row.line), "") for row in kept if row.label in known]
+    whole = sources.Files(
+        section.eval.files,
+        label=section.label,
+        weight=section.weight,
+        several_labels=data.target.allows_several,
+        **reading,
+    )
+    kept = cache.kept(whole.rows(rows.Skipped()), data.target, data.labels, rows.Skipped())
+    return [values.get((row.path, row.line), "") for row, *_ in kept]
 
 
-def input_fn(
-    data: TextData,
-    mode: str,
-    *,
-    batch_size: int,
-    seed: int = 0,
-    shuffle: bool = True,
-    epochs: int | None = None,
-    start_step: int = 0,
-) -> Callable[[], tf.data.Dataset]:
-    """Makes the input_fn for estimator.train or estimator.evaluate.
+def input_fn(data: TextData, mode: str, **options: Any) -> Callable[[], tf.data.Dataset]:
+    """Makes the input_fn for estimator.train or estimator.evaluate, of features {"text": string [batch]}.
 
     Args:
         data: from `prepare`.
         mode: "train" for the training rows; "eval" or "infer" for one pass over the evaluation rows in order.
-        batch_size: rows per batch; the last of the data may have fewer.
-        seed: of the order of the training rows; the same seed gives the same batches.
-        shuffle: whether training rows are shuffled, anew in each epoch.
-        epochs: passes over the training rows, None for without end.
-        start_step: training batches taken before, in the run that is resumed; see batches.train.
-    Returns:
-        function without arguments that returns a dataset of ({"text": string [batch]}, int64 [batch]).
-    Raises:
-        ValueError: an unknown mode.
+        **options: batch_size and so on, see feeding.input_fn.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode {mode!r} is not one of {', '.join(MODES)}")
-
-    def training_batches() -> tf.data.Dataset:
-        return batches.train(
-            data.train_records,
-            data.num_train,
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=shuffle,
-            epochs=epochs,
-            start_step=start_step,
-        )
-
-    def evaluation_batches() -> tf.data.Dataset:
-        return batches.evaluate(data.eval_records, batch_size=batch_size)
-
-    return training_batches if mode == "train" else evaluation_batches
+    return feeding.input_fn(data, mode, columns={"text": tf.string}, **options)
 
 
 def create_serving_input_fn(data: TextData) -> Callable[[], estimator.export.ServingInputReceiver]:
@@ -291,8 +216,8 @@ def _source(
     return sources.Files((paths,) if isinstance(paths, str) else tuple(paths), **reading)
 
 
-def _skipped(bad_rows: str) -> rows.Skipped | None:
-    return rows.Skipped() if bad_rows == "skip" else None
+def _labels_of(source: sources.Source) -> Callable[[rows.Skipped | None], Iterator[rows.Label]]:
+    return lambda skipped: (row.label for row in source.rows(skipped))
 
 
 def _counted(data: Iterator[rows.Row], counts: vocab.TokenCounts) -> Iterator[rows.Row]:

@@ -43,7 +43,7 @@ def tar(path, files, mode="w"):
 
 
 def records(path, examples):
-    """Writes a TFRecord of dicts key -> bytes, int or float; returns its path."""
+    """Writes a TFRecord of dicts key -> bytes, int or float, or a list of those; returns its path."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in examples:
             features = {key: _feature(value) for key, value in example.items()}
@@ -52,11 +52,12 @@ def records(path, examples):
 
 
 def _feature(value):
-    if isinstance(value, bytes):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-    if isinstance(value, int):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+    values = value if isinstance(value, list) else [value]
+    if isinstance(values[0], bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
 
 def table(path, rows):

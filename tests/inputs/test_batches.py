@@ -6,18 +6,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hubpipe.inputs import batches, cache, rows
+from hubpipe.config import schema
+from hubpipe.inputs import batches, cache, rows, targets
 
 COUNT = 23
-OPTIONS = {"batch_size": 4, "seed": 1, "shuffle": True, "epochs": None, "start_step": 0}
+COLUMNS = {"text": tf.string, "label": tf.int64}
+OPTIONS = {"columns": COLUMNS, "batch_size": 4, "seed": 1, "shuffle": True, "epochs": None, "start_step": 0}
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     data = [rows.Row(f"text {n}", str(n), "a.csv", n) for n in range(COUNT)]
     labels = [str(n) for n in range(COUNT)]
+    target = targets.create(schema.ClassificationHead(kind="classification"))
     directory = cache.entry(
-        str(tmp_path_factory.mktemp("cache")), {}, lambda staging: cache.write_records(staging, data, labels, None)
+        str(tmp_path_factory.mktemp("cache")),
+        {},
+        lambda staging: cache.write_records(staging, data, target, labels, None),
     )
     return cache.read_records(directory).path
 
@@ -123,13 +128,16 @@ def test_order_is_the_same_on_every_tensorflow(path):
 
 
 def test_evaluation_is_one_pass_in_order(path):
-    found = run(lambda: batches.evaluate(path, batch_size=8))
+    found = run(lambda: batches.evaluate(path, columns=COLUMNS, batch_size=8))
     assert [len(batch) for batch in found] == [8, 8, 7]
     assert flat(found) == list(range(COUNT))
 
 
 @pytest.mark.parametrize("dataset", ["train", "evaluate"])
 def test_autotune_is_off(path, dataset):
-    made = batches.evaluate(path, batch_size=8) if dataset == "evaluate" else batches.train(path, COUNT, **OPTIONS)
+    if dataset == "evaluate":
+        made = batches.evaluate(path, columns=COLUMNS, batch_size=8)
+    else:
+        made = batches.train(path, COUNT, **OPTIONS)
     assert made.options().autotune.enabled is False
     assert made.options().deterministic is True

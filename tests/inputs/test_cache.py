@@ -4,13 +4,15 @@ import pytest
 import tensorflow as tf
 
 from hubpipe import errors
-from hubpipe.inputs import cache, rows
+from hubpipe.config import schema
+from hubpipe.inputs import cache, rows, targets
 
+CLASSES = targets.create(schema.ClassificationHead(kind="classification"))
 ROWS = [rows.Row("aé", "x", "a.csv", 2), rows.Row("", "y", "a.csv", 3)]
 
 
-def fill(data, labels=("y", "x"), skipped=None):
-    return lambda directory: cache.write_records(directory, data, labels, skipped)
+def fill(data, labels=("y", "x"), skipped=None, target=CLASSES):
+    return lambda directory: cache.write_records(directory, data, target, labels, skipped)
 
 
 def examples(path):

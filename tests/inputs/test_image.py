@@ -54,7 +54,7 @@ def test_prepared_data_are_used_again(prepare, monkeypatch):
         raise AssertionError("read again")
 
     monkeypatch.setattr(image_sources.Files, "images", unread)
-    assert prepare(augmentation={"flip": True})[1].train_records == data.train_records
+    assert prepare(augmentation={"flip": True})[1].train == data.train
     with pytest.raises(AssertionError, match="read again"):
         prepare(resize="crop")
 

@@ -183,12 +183,12 @@ def test_an_empty_folder(tmp_path):
         ({"image/encoded": b"x"}, "no key 'image/class/label'. Keys: image/encoded"),
         ({"image/encoded": 1, "image/class/label": 1}, "'image/encoded' has 0 encoded images, expected 1"),
         (
-            {"image/encoded": b"x", "image/class/label": 0.5},
-            "'image/class/label' is [], expected one text or integer",
+            {"image/encoded": b"x", "image/class/label": [1, 2]},
+            "'image/class/label' is ['1', '2'], expected one text or number",
         ),
         (
             {"image/encoded": b"x", "image/class/label": b" "},
-            "'image/class/label' is [''], expected one text or integer",
+            "'image/class/label' is [''], expected one text or number",
         ),
     ],
 )

@@ -5,7 +5,14 @@ A new kind is a new Section with its own `kind`, and one more member of the unio
 
 from hubpipe.config.schema.config import Config, json_schema
 from hubpipe.config.schema.fields import Section
-from hubpipe.config.schema.heads import METRICS, ClassificationHead, Head
+from hubpipe.config.schema.heads import (
+    METRICS,
+    BinaryHead,
+    ClassificationHead,
+    Head,
+    MultiLabelHead,
+    RegressionHead,
+)
 from hubpipe.config.schema.inputs import (
     COLUMN_KEYS,
     MODULE_ARGUMENTS,
@@ -16,6 +23,7 @@ from hubpipe.config.schema.inputs import (
     Inputs,
     Source,
     TextInputs,
+    column_names,
 )
 from hubpipe.config.schema.models import (
     OWN_MODELS,
@@ -53,6 +61,7 @@ __all__ = [
     "Adam",
     "Augmentation",
     "BatchNorm",
+    "BinaryHead",
     "COLUMN_KEYS",
     "ClassificationHead",
     "Config",
@@ -78,9 +87,11 @@ __all__ = [
     "Model",
     "Momentum",
     "OWN_MODELS",
+    "MultiLabelHead",
     "Optimizer",
     "OptimizerSection",
     "PiecewiseRate",
+    "RegressionHead",
     "Regularizer",
     "SOURCE_KEYS",
     "Schedule",
@@ -93,5 +104,6 @@ __all__ = [
     "TextEncoder",
     "TextInputs",
     "TextModel",
+    "column_names",
     "json_schema",
 ]

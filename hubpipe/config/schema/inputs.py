@@ -58,6 +58,9 @@ class TextInputs(Section):
     )
     text: Text = Field("text", description="column (csv, tsv) or key (jsonl) of the text")
     label: Text = Field("label", description="column (csv, tsv) or key (jsonl) of the label")
+    weight: Text | None = Field(
+        None, description="column (csv, tsv) or key (jsonl) of the weight of a row, a number >= 0; null: none"
+    )
     columns: tuple[Text, ...] | None = Field(
         None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
     )
@@ -125,3 +128,10 @@ MODULE_ARGUMENTS = {
     TextInputs: ("labels_path", "vocabulary_path"),
     ImageInputs: ("image_size", "labels_path"),
 }
+
+
+def column_names(inputs: Inputs) -> dict[str, str]:
+    """The columns of tables that a section names: dict key -> column."""
+    names = {key: getattr(inputs, key) or key for key in COLUMN_KEYS[type(inputs)]}
+    weight = getattr(inputs, "weight", None)
+    return names if weight is None else {**names, "weight": weight}
