@@ -4,11 +4,14 @@
     python -m hubpipe.train --config configs/text.yaml model_fn.dropout.rate=0.5 model_dir=runs/other
 
 Arguments key=value change the config. Started again, the same command goes on from the last checkpoint.
+With TF_CONFIG the process is one task of a cluster: chief, worker, ps or evaluator; see docs/cluster.md.
 Exit codes: 0 done, 1 failed, 2 wrong usage, config or data, 75 preempted by SIGTERM or SIGINT: run it again.
 """
 
+import dataclasses
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +20,7 @@ from absl import flags
 from hubpipe import cli
 from hubpipe.config import checks, load, schema
 from hubpipe.training import signals
+from hubpipe.training.cluster import tf_config
 
 FLAGS = flags.FlagValues()
 _CONFIG = flags.DEFINE_string(
@@ -33,19 +37,29 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     Returns:
         DONE or PREEMPTED.
     Raises:
-        HubpipeError: see hubpipe.training.run.
+        HubpipeError: see hubpipe.training.run and hubpipe.training.cluster.run.
     """
+    task = tf_config.read(os.environ)
     config = load.load(_CONFIG.value, overrides)
     for warning in checks.warnings(config):
         print(f"warning: {warning}", file=sys.stderr)
+    tf_config.check(task, config.training.distribution)
     with signals.caught() as preempted:
         # Only now TensorFlow: a mistake in the config answers at once.
         importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
         progress_lib = importlib.import_module("hubpipe.training.progress")
-        run_lib = importlib.import_module("hubpipe.training.run")
-        progress = progress_lib.of(config)
-        result = run_lib.run(config, progress, is_preempted=preempted.is_set)
-    print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config))
+        progress = progress_lib.of(config, is_shared=task is not None)
+        if task is None:
+            run_lib = importlib.import_module("hubpipe.training.run")
+            result = run_lib.run(config, progress, is_preempted=preempted.is_set)
+        else:
+            cluster_lib = importlib.import_module("hubpipe.training.cluster.run")
+            result = cluster_lib.run(config, task, progress, is_preempted=preempted.is_set)
+    if task is None or task.type == tf_config.EVALUATOR:
+        print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config))
+    else:
+        facts = dataclasses.asdict(result)
+        print(json.dumps(facts) if _JSON.value else "{task} {outcome}, step {step}".format(**facts))
     return cli.ExitCode.PREEMPTED if result.outcome == "preempted" else cli.ExitCode.DONE
 
 

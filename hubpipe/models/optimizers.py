@@ -4,6 +4,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe.config import schema
+from hubpipe.models import adam
 
 
 def minimize(loss: tf.Tensor, config: schema.Optimizer) -> tf.Operation:
@@ -81,7 +82,7 @@ _SCHEDULES = {
 }
 
 _OPTIMIZERS = {
-    schema.Adam: lambda rate, config: tf1.train.AdamOptimizer(rate, config.beta1, config.beta2, config.epsilon),
+    schema.Adam: lambda rate, config: adam.Adam(rate, config.beta1, config.beta2, config.epsilon),
     schema.Adagrad: lambda rate, config: tf1.train.AdagradOptimizer(rate, config.initial_accumulator_value),
     schema.Sgd: lambda rate, config: tf1.train.GradientDescentOptimizer(rate),
     schema.Momentum: lambda rate, config: tf1.train.MomentumOptimizer(

@@ -11,6 +11,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
+from hubpipe.inputs import batches
 from hubpipe.training import progress as progress_lib
 
 _GOLDEN_ROWS = 8
@@ -39,29 +40,39 @@ def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progre
     for split, skipped in data.skipped.items():
         if skipped and skipped.count:
             progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")
-    if config.training.epochs is not None:
-        data_end = math.ceil(config.training.epochs * data.num_train / config.inputs.batch_size)
-        progress.set_last_step(min(config.training.max_steps, data_end))
+    progress.set_last_step(last_step(config, data))
+
+
+def last_step(config: schema.Config, data: inputs.Data) -> int:
+    """The step at which training ends, with the data or before."""
+    if config.training.epochs is None:
+        return config.training.max_steps
+    data_end = math.ceil(config.training.epochs * data.num_train / config.inputs.batch_size)
+    return min(config.training.max_steps, data_end)
 
 
 def train_input_fn(
-    config: schema.Config, data: inputs.Data, *, start_step: int
+    config: schema.Config, data: inputs.Data, *, start_step: int, shard: batches.Shard | None = None
 ) -> Callable[[], tf.data.Dataset]:
     """The input_fn that a run trains with.
 
     Args:
         config: of the run.
         data: from prepare.
-        start_step: steps trained before.
+        start_step: steps trained before, by all who train.
+        shard: the rows of this process, of several that train together. They are repeated without end, since not
+            all come to the end of an epoch at the same step; see last_step.
     """
+    mine = {"epochs": config.training.epochs, "start_step": start_step}
+    if shard is not None:
+        mine = {"epochs": None, "start_step": start_step // shard.count, "shard": shard}
     return inputs.reader(config.inputs).input_fn(
         data,
         tf_estimator.ModeKeys.TRAIN,
         batch_size=config.inputs.batch_size,
         seed=config.seed,
         shuffle=config.inputs.shuffle,
-        epochs=config.training.epochs,
-        start_step=start_step,
+        **mine,
     )
 
 

@@ -5,17 +5,21 @@ import random
 from collections.abc import Iterator
 
 from absl import logging
-from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 from hubpipe.models import heads, model_fn, warm_start
 from hubpipe.training import datasets
+from hubpipe.training.cluster import strategies, tf_config
 
 
 def create(
-    config: schema.Config, data: inputs.Data, warm_start_from: str | None = None
+    config: schema.Config,
+    data: inputs.Data,
+    warm_start_from: str | None = None,
+    *,
+    task: tf_config.Task | None = None,
 ) -> tf_estimator.Estimator:
     """The Estimator of a run; its model_fn registers the encoder for export by the config's name.
 
@@ -23,7 +27,9 @@ def create(
         config: of the run.
         data: from prepare.
         warm_start_from: a published module that the encoder starts from, if there is no checkpoint yet.
+        task: of this process in a cluster, which TF_CONFIG names too; None if it works alone.
     Raises:
+        UsageError: training.distribution and the cluster do not fit.
         ConfigError: the module cannot be made, or does not fit the data.
         ExportError: the module would not be readable by export.oldest_reader.
     """
@@ -35,21 +41,20 @@ def create(
     _check_oldest_reader(config.export.oldest_reader, spec)
     head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
     training = config.training
-    session_config = tf1.ConfigProto(allow_soft_placement=True)
-    if training.executor == "single_threaded":
-        session_config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
+    distribution = tf_config.check(task, training.distribution)
     return tf_estimator.Estimator(
         model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name),
         config.model_dir,
         tf_estimator.RunConfig(
             tf_random_seed=config.seed,
-            session_config=session_config,
+            session_config=strategies.session_config(task, executor=training.executor),
             save_checkpoints_steps=training.evaluate_every_steps,
             keep_checkpoint_max=training.keep_checkpoints + (training.average_last or 1) - 1,
             # Nobody reads the graph that is written with every checkpoint, and writing it stops training.
             checkpoint_save_graph_def=False,
             save_summary_steps=training.log_every_steps,
             log_step_count_steps=training.log_every_steps,
+            **strategies.run_config_arguments(distribution),
         ),
         warm_start_from=_warm_start(spec, warm_start_from, arguments.get("vocabulary_path")),
     )

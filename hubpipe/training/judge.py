@@ -5,21 +5,18 @@ import queue
 import threading
 from collections.abc import Callable
 
-import tensorflow as tf
-
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.exporters import select
-from hubpipe.training import checkpoints
+from hubpipe.training import due
 from hubpipe.training import verdicts as verdicts_lib
 
 
-class Judge(tf_estimator.CheckpointSaverListener):
+class Judge(due.DueCheckpoints):
     """Judges the checkpoints that training saves: evaluates them, exports the best, tells when to stop.
 
-    A checkpoint is due `every_steps` after the one judged before; one that a preempted run saved on its way out is
-    not. Those due are judged in order and none is skipped; training waits when so many are waiting that the oldest
-    of them could be deleted. When the patience is over, later checkpoints are not judged, however far training
-    got: the outcome does not depend on the speed of the machine.
+    Those due are judged in order and none is skipped; training waits when so many are waiting that the oldest of
+    them could be deleted. When the patience is over, later checkpoints are not judged, however far training got:
+    the outcome does not depend on the speed of the machine.
 
         with Judge(...) as judge:
             judge.catch_up()
@@ -44,9 +41,8 @@ class Judge(tf_estimator.CheckpointSaverListener):
             is_preempted: True as soon as the process should leave: the checkpoints that wait are left to the next
                 run, the one at hand is finished.
         """
-        self._estimator = estimator
+        super().__init__(estimator, every_steps=every_steps, last_step=verdicts.last_step)
         self._verdicts = verdicts
-        self._every_steps = every_steps
         self._is_preempted = is_preempted
         # One more is being judged, and one more may be saved before training waits; the oldest may be averaged.
         places = estimator.config.keep_checkpoint_max - verdicts.looks_back - 2
@@ -54,7 +50,6 @@ class Judge(tf_estimator.CheckpointSaverListener):
         self._abandoned = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="hubpipe-judge", daemon=True)
-        self._last_step = verdicts.last_step
 
     @property
     def record(self) -> select.Record:
@@ -83,33 +78,8 @@ class Judge(tf_estimator.CheckpointSaverListener):
         if error is None and self._failure is not None:
             raise self._failure
 
-    def catch_up(self) -> None:
-        """Takes the checkpoints that are due and that a run before this one saved and did not judge."""
-        state = tf.train.get_checkpoint_state(self._estimator.model_dir)
-        for path in state.all_model_checkpoint_paths if state else ():
-            if tf.io.gfile.exists(path + ".index"):
-                self._take(path, checkpoints.step_of(path), after_steps=self._every_steps)
-
-    def take_last(self) -> None:
-        """Takes the newest checkpoint, with which training ended, due or not."""
-        path = self._estimator.latest_checkpoint()
-        if path:
-            self._take(path, checkpoints.step_of(path), after_steps=1)
-
-    def after_save(self, session, global_step_value: int) -> bool:
-        """Takes a checkpoint if it is due; called by the CheckpointSaverHook.
-
-        Returns:
-            True if training should stop.
-        """
-        step = int(global_step_value)
-        self._take(checkpoints.path_of(self._estimator, step), step, after_steps=self._every_steps)
-        return self.should_stop
-
-    def _take(self, path: str, step: int, *, after_steps: int) -> None:
-        if step >= self._last_step + after_steps and not self.should_stop:
-            self._last_step = step
-            self._waiting.put(path)
+    def _put(self, path: str, step: int) -> None:
+        self._waiting.put(path)
 
     def _run(self) -> None:
         with contextlib.closing(self._verdicts):

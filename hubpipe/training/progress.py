@@ -22,13 +22,23 @@ class Progress(tf_estimator.SessionRunHook):
         max_steps: where training ends.
         batch_size: rows per step.
         every_steps: how often the loss is read.
+        is_shared: whether others train the same model: steps are then those of all.
         file: where to write; None for stderr.
     """
 
-    def __init__(self, *, max_steps: int, batch_size: int, every_steps: int, file: TextIO | None = None):
+    def __init__(
+        self,
+        *,
+        max_steps: int,
+        batch_size: int,
+        every_steps: int,
+        is_shared: bool = False,
+        file: TextIO | None = None,
+    ):
         self._last_step = max_steps
         self._batch_size = batch_size
         self._every_steps = every_steps
+        self._is_shared = is_shared
         self._file = file or sys.stderr
         self._best = ""
         self._bar: tqdm.tqdm | None = None
@@ -70,7 +80,9 @@ class Progress(tf_estimator.SessionRunHook):
         """Asks for the loss of some steps."""
         if (self._step + 1) % self._every_steps == 0:
             # Estimator puts the loss of the EstimatorSpec there.
-            return tf_estimator.SessionRunArgs(tf1.get_collection(tf1.GraphKeys.LOSSES)[-1])
+            loss = tf1.get_collection(tf1.GraphKeys.LOSSES)[-1]
+            step = [tf1.train.get_global_step()] if self._is_shared else []
+            return tf_estimator.SessionRunArgs([loss, *step])
         return None
 
     def after_run(self, run_context, run_values) -> None:
@@ -79,11 +91,15 @@ class Progress(tf_estimator.SessionRunHook):
         self._bar.update()
         if run_values.results is None:
             return
+        loss, *shared = run_values.results
+        for step in shared:
+            self._bar.update(int(step) - self._step)
+            self._step = int(step)
         now = time.monotonic()
         steps_per_sec = (self._step - self._first_step) / (now - self._started)
         parts = [
             f"{steps_per_sec * self._batch_size:.0f} examples/s",
-            f"loss {float(run_values.results):.4f}",
+            f"loss {float(loss):.4f}",
             *([f"best {self._best}"] if self._best else []),
         ]
         self._bar.set_postfix_str(", ".join(parts), refresh=False)
@@ -102,10 +118,11 @@ def _has_width(file: TextIO) -> bool:
     return file.isatty() and os.get_terminal_size(file.fileno()).columns > 0
 
 
-def of(config: schema.Config) -> Progress:
-    """The progress of a run, on stderr."""
+def of(config: schema.Config, *, is_shared: bool = False) -> Progress:
+    """The progress of a run, on stderr; see Progress."""
     return Progress(
         max_steps=config.training.max_steps,
         batch_size=config.inputs.batch_size,
         every_steps=config.training.log_every_steps,
+        is_shared=is_shared,
     )

@@ -13,6 +13,7 @@ from hubpipe.store import store
 from hubpipe.training import checkpoints, datasets, estimators, failures, judging, run_dir
 from hubpipe.training import judge as judge_lib
 from hubpipe.training import progress as progress_lib
+from hubpipe.training import verdicts as verdicts_lib
 
 _SWITCH_INTERVAL_SECS = 0.0005
 
@@ -82,7 +83,8 @@ def run(
                     _train(config, data, estimator, judge, progress, start, lambda: is_preempted() or is_over())
                 if not is_preempted():
                     judge.take_last()
-        return _result(config, judge, start, checkpoints.latest_step(estimator), is_preempted())
+        step = checkpoints.latest_step(estimator)
+        return result(config, judge, start=start, step=step, is_preempted=is_preempted())
 
 
 def _train(
@@ -106,7 +108,23 @@ def _train(
     )
 
 
-def _result(config: schema.Config, judge: judge_lib.Judge, start: int, step: int, is_preempted: bool) -> Result:
+def result(
+    config: schema.Config,
+    judge: judge_lib.Judge | verdicts_lib.Verdicts,
+    *,
+    start: int,
+    step: int,
+    is_preempted: bool,
+) -> Result:
+    """How a run ended.
+
+    Args:
+        config: of the run.
+        judge: has the record of what was judged.
+        start: step of the checkpoint that it started from.
+        step: of the last checkpoint.
+        is_preempted: whether it was stopped.
+    """
     best = judge.record.best
     version = store.Store(config.store.dir, config.name).version(best.versions[config.name]) if best else None
     if is_preempted:

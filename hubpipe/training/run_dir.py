@@ -35,7 +35,7 @@ def owned(model_dir: str, *, name: str = _LOCK_FILE) -> Iterator[None]:
     os.makedirs(model_dir, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locks.locked(os.path.join(model_dir, _LOCK_FILE), wait=False))
+            stack.enter_context(locks.locked(os.path.join(model_dir, name), wait=False))
         except BlockingIOError as error:
             raise errors.TrainingError(
                 f"{model_dir}: another run is training there. Wait for it, or use another model_dir."

@@ -13,7 +13,7 @@ ALLOWED = {
     "inputs": {"compat", "config", "files", "own_code"},
     "models": {"compat", "config", "hub", "own_code"},
     "examples": set(),
-    "training": {"compat", "config", "exporters", "files", "inputs", "models", "store"},
+    "training": {"cli", "compat", "config", "exporters", "files", "inputs", "models", "store"},
     "retraining": {
         "cli", "compat", "config", "exporters", "files", "gates", "hub", "inputs", "models", "store", "training"
     },

@@ -9,7 +9,7 @@ from hubpipe.config.schema.inputs import Inputs
 from hubpipe.config.schema.models import Model
 from hubpipe.config.schema.optimizers import Adam, Optimizer
 from hubpipe.config.schema.retrain import Gates, Retrain
-from hubpipe.config.schema.training import Export, Selection, StoreSection, Training
+from hubpipe.config.schema.training import Evaluation, Export, Selection, StoreSection, Training
 
 
 class Config(Section):
@@ -28,6 +28,7 @@ class Config(Section):
     model_fn: Model = Field(description="encoder, regularizers, dropout, batch normalization and head")
     optimizer: Optimizer = Field(Adam(kind="adam", learning_rate=0.001), description="how weights are updated")
     training: Training = Field(Training(), description="how long, how often")
+    evaluation: Evaluation = Field(Evaluation(), description="by the evaluator of a cluster")
     selection: Selection = Field(Selection(), description="which checkpoint is the best")
     export: Export = Field(Export(), description="what becomes of it")
     store: StoreSection = Field(StoreSection(), description="where it goes")

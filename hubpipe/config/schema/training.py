@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 
 from hubpipe.config.schema.fields import Section, Text
 from hubpipe.config.schema.heads import METRICS
@@ -45,9 +45,25 @@ class Training(Section):
     )
     keep_checkpoints: int = Field(5, ge=3, description="checkpoints kept in model_dir")
     log_every_steps: PositiveInt = Field(100, description="training steps between progress lines and summaries")
+    distribution: Literal["parameter_server", "multi_worker_mirrored", "mirrored"] | None = Field(
+        None,
+        description="asynchronous, over parameter servers; or every step on all workers, or on all devices of one "
+        "machine, together; null: parameter_server if TF_CONFIG names a cluster, else one device",
+    )
+    chief_timeout_secs: PositiveFloat = Field(
+        1800.0, description="seconds without a chief after which the other tasks of a cluster give up"
+    )
     executor: Literal["default", "single_threaded"] = Field(
         "default",
         description="session executor; single_threaded is faster for small models, but refuses TF1 control flow",
+    )
+
+
+class Evaluation(Section):
+    """The evaluator task of a cluster; alone on its machine, a run makes training wait instead."""
+
+    max_backlog: PositiveInt = Field(
+        20, description="checkpoints that wait for the evaluator at most; of more, the oldest are not evaluated"
     )
 
 

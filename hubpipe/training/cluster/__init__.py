@@ -1,0 +1,1 @@
+"""Trains one model with several processes, through TF_CONFIG and TensorFlow's own runtime."""
