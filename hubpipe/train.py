@@ -19,6 +19,7 @@ from absl import flags
 
 from hubpipe import cli
 from hubpipe.config import checks, load, schema
+from hubpipe.store import layout
 from hubpipe.training import signals
 from hubpipe.training.cluster import tf_config
 
@@ -92,6 +93,7 @@ def _summary(result, config: schema.Config) -> str:
     lines = ["", f"run      {outcome}"]
     if not result.best:
         return "\n".join([*lines, f"best     none of {result.evaluated} evaluated checkpoints is in the store"])
+    twin = os.path.join(result.path, layout.TWIN)
     others = ", ".join(
         f"{name} {'not finite' if value is None else format(value, '.4f')}"
         for name, value in result.metrics.items()
@@ -101,6 +103,7 @@ def _summary(result, config: schema.Config) -> str:
         f"best     step {result.best.step}: {metric} {result.best.value:.4f} ({others})",
         f"         of {result.evaluated} evaluated",
         f"version  {result.path}",
+        *([f"twin     {twin}"] if os.path.isdir(twin) else []),
         "",
         "    from hubpipe import hub",
         f"    module = hub.Module({result.path!r})  # in a tf.Graph",
@@ -113,6 +116,8 @@ def _example(inputs: schema.Inputs) -> str:
     if isinstance(inputs, schema.ImageInputs):
         height, width = inputs.image_size
         return f"module(images)  # float32 [batch, {height}, {width}, 3] in [0, 1]"
+    if isinstance(inputs, schema.CustomInputs):
+        return f"module(features)  # a dict, as {inputs.input_fn} has it"
     return 'module(["a sentence", "another one"])'
 
 

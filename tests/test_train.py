@@ -59,12 +59,15 @@ def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
     assert lines[2].startswith("best     step ") and "accuracy" in lines[2] and "macro_f1" in lines[2]
     assert lines[3] == "         of 2 evaluated"
     assert lines[4].startswith(f"version  {tmp_path}/store/tiny/")
+    assert lines[5] == f"twin     {lines[4].split()[1]}/tf2" and os.path.isdir(lines[5].split()[1])
     assert lines[-2] == f"    module = hub.Module({lines[4].split()[1]!r})  # in a tf.Graph"
     assert err.startswith("tiny: 4 training rows, 4 evaluation rows, 2 labels\nstep 2: accuracy ")
 
     code, out, _ = run()
     assert code is cli.ExitCode.DONE
     assert out.splitlines()[1] == f"run      was already trained to step 4; to train anew, remove {tmp_path}/run"
+
+    assert "\ntwin     " not in run("export.twin=false", f"model_dir={tmp_path}/other")[1]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ _EXPECTED = {
     "string_too_short": "text",
     "string_unicode": "text",
     "tuple_type": "a list",
+    "dict_type": "a mapping",
     "finite_number": "a finite number",
 }
 
@@ -78,13 +79,14 @@ def _message(details: Any, path: document.Path, section: type[schema.Section], a
             if path[-1] == "kind":
                 return _unknown_kind(value, accepted)
             close = wording.suggestion(value, accepted) if isinstance(value, str) else ""
-            return f"expected {wording.either(accepted)}, got {got}{close}"
+            quote = _quote(got) if str(value) in accepted else ""
+            return f"expected {wording.either(accepted)}, got {got}{close}{quote}"
         case "union_tag_not_found" | "model_attributes_type":
             return f"expected keys (kind: {wording.either(list(locations.members(annotation)))}, ...), got {got}"
         case "model_type":
             return f"expected keys ({', '.join(locations.section(annotation).model_fields)}), got {got}"
         case "string_type" if type(value) in (int, float):
-            return f"expected text, got {got} (quote it: '{got}')"
+            return f"expected text, got {got}{_quote(got)}"
         case "string_pattern_mismatch":
             return f"expected {section.model_fields[path[-1]].description}; got {got}"
         case "too_short":
@@ -96,6 +98,11 @@ def _message(details: Any, path: document.Path, section: type[schema.Section], a
             return f"expected a number {_BOUNDS[kind]} {int(bound) if bound == int(bound) else bound}, got {got}"
         case kind:
             return f"expected {_EXPECTED.get(kind, details['msg'])}, got {got}"
+
+
+def _quote(got: str) -> str:
+    """What to do with a text that YAML reads as a number."""
+    return f" (quote it: '{got}')"
 
 
 def _unknown_key(key: str, section: type[schema.Section]) -> str:

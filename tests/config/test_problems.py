@@ -1,13 +1,16 @@
+import typing
+
 import pydantic
 import pytest
 
-from hubpipe.config import problems, schema
+from hubpipe.config import problems, schema, wording
 
 SOURCE = {"sample": "stdlib_docs"}
 INPUTS = {"kind": "text", "train": SOURCE, "eval": SOURCE}
 SMALLEST = {"name": "docs", "inputs": INPUTS, "model_fn": {"kind": "text"}}
 OPTIMIZERS = "adam, adagrad, sgd, momentum, ftrl"
 REASON = "not accepted, because regularization inside the optimizer is not exported with the module. "
+READERS = wording.either(list(typing.get_args(schema.TensorFlowVersion)))
 IN_KERAS = ", in a Keras model the regularizers of its layers"
 
 
@@ -116,6 +119,12 @@ def _rate(**keys):
         ({"seed": 3.0}, ("seed",), "expected an integer, got 3.0"),
         ({"seed": -1}, ("seed",), "expected a number >= 0, got -1"),
         ({"name": 2024}, ("name",), "expected text, got 2024 (quote it: '2024')"),
+        (
+            {"export": {"oldest_reader": 1.15}},
+            ("export", "oldest_reader"),
+            f"expected {READERS}, got 1.15 (quote it: '1.15')",
+        ),
+        ({"export": {"oldest_reader": 1.14}}, ("export", "oldest_reader"), f"expected {READERS}, got 1.14"),
         ({"name": None}, ("name",), "expected text, got null"),
         (
             {"name": ".hidden"},
