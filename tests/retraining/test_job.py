@@ -4,12 +4,13 @@ import dataclasses
 import io
 import itertools
 import os
+import pathlib
 import subprocess
 
 import pytest
 
 from hubpipe import errors
-from hubpipe.files import faults, records
+from hubpipe.files import faults, owner, records
 from hubpipe.gates import result
 from hubpipe.retraining import job as job_lib
 from hubpipe.retraining import judging, lock, outcome
@@ -21,6 +22,7 @@ from hubpipe.training import run as run_lib
 
 GATES = ("format", "integrity", "hermetic", "fine_tuning", "signatures", "quality")
 NEW_DATA = ("seed=2",)  # to the job it is all the same what is new
+ENDED = f"{owner.host()}-999999999-00ff"  # the mark of a process that is not there
 
 
 def answer(gate="quality", problems=(), **numbers):
@@ -167,11 +169,13 @@ def test_too_few_new_rows_are_skipped(jobs, tmp_path):
     assert jobs.start("retrain.min_new_rows=1", run_key="day-3").outcome is outcome.Outcome.PUBLISHED
 
 
-def test_while_another_job_is_at_it_a_job_is_skipped(jobs):
+def test_while_another_job_is_at_it_a_job_is_skipped(jobs, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_SECS", 0.05)
     with lock.held(jobs.store.path):
-        report = jobs.start(run_key="day-1")
-    assert report.outcome is outcome.Outcome.SKIPPED
+        report = jobs.start(run_key="day-1", wait_secs=0.1)
+    assert (report.outcome, report.run_key) == (outcome.Outcome.SKIPPED, "day-1")
     assert "is retraining it" in report.reasons[0] and str(os.getpid()) in report.reasons[0]
+    assert f"{jobs.store.path}: waiting for " in jobs.notes
     assert jobs.start(run_key="day-1").outcome is outcome.Outcome.PUBLISHED  # the skip was not recorded
 
 
@@ -262,6 +266,59 @@ def test_a_deadline_counts_from_the_first_start(jobs, tmp_path):
     records.write(path, {**facts, "started": facts["started"] - 1e6})
     report = jobs.start("training.max_steps=1000000", "retrain.deadline_secs=999999", run_key="day-1")
     assert (report.outcome, report.step) == (outcome.Outcome.PUBLISHED, 1)
+
+
+def take_over(jobs):
+    """What another job does that has seen no beat for long."""
+    for path in pathlib.Path(jobs.store.path, ".retrain").glob(".holder-*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("wanted", ["job.trained", "job.judged"])
+def test_a_job_that_was_taken_over_publishes_nothing(jobs, monkeypatch, wanted):
+    with monkeypatch.context() as patched:
+        patched.setattr(faults, "reach", lambda point: point == wanted and take_over(jobs))
+        report = jobs.start(run_key="day-1")
+    assert (report.outcome, report.run_key, report.version) == (outcome.Outcome.PREEMPTED, "day-1", None)
+    assert "another one took over" in report.reasons[0]
+    assert numbers(jobs.store) == []
+    assert jobs.start(run_key="day-1").outcome is outcome.Outcome.PUBLISHED
+
+
+def test_a_training_that_was_taken_over_stops(jobs, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_SECS", 0.05)
+    report = jobs.start(
+        "training.max_steps=1000000", run_key="day-1", is_preempted=lambda: bool(take_over(jobs))
+    )
+    assert report.outcome is outcome.Outcome.PREEMPTED and numbers(jobs.store) == []
+    ((_, found),) = jobs.runs
+    assert found.outcome == "preempted" and found.step < 1000000
+
+
+def test_a_job_that_is_stopped_while_it_waits_says_so(jobs):
+    with lock.held(jobs.store.path):
+        report = jobs.start(run_key="day-1", wait_secs=1e6, is_preempted=lambda: True)
+    assert (report.outcome, jobs.runs) == (outcome.Outcome.PREEMPTED, [])
+
+
+def test_a_job_removes_what_a_killed_one_left(jobs, monkeypatch, tmp_path):
+    with monkeypatch.context() as patched:
+        crash_at(patched, "job.trained")
+        with pytest.raises(Crash):
+            jobs.start(run_key="day-1")
+    module, job = pathlib.Path(jobs.store.path), tmp_path / "run" / "day-1"
+    candidates = job / "candidates" / module.name
+    left = [
+        *(module / f".{kind}-{ENDED}" for kind in ("claim", "staging")),
+        module / ".leases" / f"1-{ENDED}",
+        *(candidates / f".{kind}-{ENDED}" for kind in ("claim", "staging")),
+        *(directory / f".staging-{ENDED}" for directory in (job, job.parent)),
+    ]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert jobs.start(run_key="day-1").outcome is outcome.Outcome.PUBLISHED
+    assert [path for path in left if path.exists()] == []
 
 
 class Crash(BaseException):
