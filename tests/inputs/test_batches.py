@@ -141,3 +141,35 @@ def test_autotune_is_off(path, dataset):
         made = batches.train(path, COUNT, **OPTIONS)
     assert made.options().autotune.enabled is False
     assert made.options().deterministic is True
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_shards_are_every_row_once_in_an_epoch(path, either_way, count, shuffle):
+    options = {"shuffle": shuffle, "epochs": 1, "buffer_rows": 5}
+    found = [flat(train(path, shard=batches.Shard(index, count), **options)) for index in range(count)]
+    assert sorted(itertools.chain(*found)) == list(range(COUNT))
+    assert max(map(len, found)) - min(map(len, found)) <= 1
+
+
+def test_shards_are_every_row_once_in_each_epoch(path, either_way):
+    """Row by row the shards go through the epochs together, wherever these end."""
+    found = [flat(train(path, shard=batches.Shard(index, 2), epochs=2)) for index in range(2)]
+    assert sorted(itertools.chain(*found)) == sorted([*range(COUNT)] * 2)
+
+
+def test_shards_in_memory_share_the_order_of_one_that_trains_alone(path):
+    alone = flat(train(path, epochs=2))
+    found = [flat(train(path, shard=batches.Shard(index, 3), epochs=2)) for index in range(3)]
+    assert [alone[index::3] for index in range(3)] == found
+
+
+def test_a_shard_goes_on_where_it_was(path):
+    shard = batches.Shard(1, 3)
+    assert train(path, shard=shard, start_step=3, epochs=4) == train(path, shard=shard, epochs=4)[3:]
+
+
+def test_a_shard_depends_on_the_seed_alone(path, either_way):
+    options = {"shard": batches.Shard(1, 2), "epochs": 1, "buffer_rows": 100}
+    assert train(path, seed=1, **options) == train(path, seed=1, **options)
+    assert train(path, seed=1, **options) != train(path, seed=2, **options)
