@@ -26,6 +26,7 @@ def check(config: schema.Config) -> list[document.Mistake]:
         *data_files.check(config.inputs),
         *_learning_rate(config.optimizer.learning_rate),
         *_selection(config.selection, config.model_fn.head.kind),
+        *_gates(config.gates.quality, config.model_fn.head.kind),
         *_repeated(("export", "hyperparameters"), config.export.hyperparameters),
         *_hyperparameters(config.model_fn, config.export.hyperparameters),
         *_directory(("model_dir",), config.model_dir),
@@ -101,12 +102,31 @@ def _learning_rate(rate: float | schema.Section) -> Iterator[document.Mistake]:
 def _selection(selection: schema.Selection, head: str) -> Iterator[document.Mistake]:
     metrics, name = schema.METRICS[head], selection.metric
     if name not in metrics:
-        close = wording.suggestion(name, metrics)
-        yield ("selection", "metric"), f"unknown metric {name!r}{close}. Metrics of {head}: {', '.join(metrics)}"
+        yield ("selection", "metric"), _unknown_metric(name, head)
     elif selection.higher_is_better != metrics[name]:
         given, known = wording.show(selection.higher_is_better), wording.show(metrics[name])
         message = f"{given} contradicts selection.metric: {name}, where it is {known}. Leave the key out"
         yield ("selection", "higher_is_better"), message
+
+
+def _gates(quality: schema.QualityGate, head: str) -> Iterator[document.Mistake]:
+    """Do the head's metrics have the names that the gate gives bounds for?"""
+    path = ("gates", "quality")
+    keys = ("thresholds", "max_regression")
+    named = [((*path, key, name), name) for key in keys for name in getattr(quality, key)]
+    for number, bounds in enumerate(quality.slices):
+        named += [((*path, "slices", number, "metric"), bounds.metric)] if bounds.metric else []
+        if bounds.at_least is None and bounds.at_most is None:
+            yield (*path, "slices", number), "expected at_least, at_most, or both"
+    for place, name in named:
+        if name not in schema.METRICS[head]:
+            yield place, _unknown_metric(name, head)
+
+
+def _unknown_metric(name: str, head: str) -> str:
+    metrics = schema.METRICS[head]
+    close = wording.suggestion(name, metrics)
+    return f"unknown metric {name!r}{close}. Metrics of {head}: {', '.join(metrics)}"
 
 
 def _hyperparameters(model: schema.Model, names: tuple[str, ...]) -> Iterator[document.Mistake]:

@@ -4,8 +4,8 @@ What reads a kind is a module with these functions; `data` is what its own prepa
 
     prepare_section(section, model, *, cache_dir) -> data
     module_arguments(data) -> dict, what the data tell the function that makes the module
-    input_fn(data, mode, *, batch_size, seed, shuffle, epochs, start_step, shard) -> input_fn of (features, labels),
-        see hubpipe.inputs.feeding
+    input_fn(data, mode, *, batch_size, seed, shuffle, epochs, start_step, shard) -> input_fn
+        of (features, labels), see hubpipe.inputs.feeding
     create_serving_input_fn(data) -> serving_input_fn, with the features that input_fn has
     slices(section, data, column) -> list of str, the value of a column for each evaluation row
 """

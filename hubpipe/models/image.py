@@ -14,14 +14,14 @@ _INPUT = "images"
 
 
 def create_spec(
-    model: schema.ImageModel, export: schema.Export, *, labels_path: str, image_size: tuple[int, int]
+    model: schema.ImageModel, export: schema.Export, *, labels_path: str | None, image_size: tuple[int, int]
 ) -> hub.ModuleSpec:
     """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
 
     Args:
         model: encoder, regularizers, dropout and batch normalization.
         export: which hyperparameters consumers may set.
-        labels_path: file of the classes that the network is trained to tell apart, one per line.
+        labels_path: file of the classes that the network is trained to tell apart, one per line; None for none.
         image_size: (height, width) in pixels.
     """
     build = functools.partial(
@@ -34,7 +34,8 @@ def create_spec(
 
 def regularizers(model: schema.ImageModel) -> dict[str, schema.Regularizer]:
     """The regularizer of each kernel, by the name of the variable in the module."""
-    return dict.fromkeys(_kernels(model.encoder), model.regularizers.kernel)
+    classifier = [] if isinstance(model.head, schema.RegressionHead) else ["logits/kernel"]
+    return dict.fromkeys([*_kernels(model.encoder), *classifier], model.regularizers.kernel)
 
 
 def _kernels(encoder: schema.ImageEncoder) -> list[str]:
@@ -44,7 +45,7 @@ def _kernels(encoder: schema.ImageEncoder) -> list[str]:
             kernels += [f"stage_{stage}/block_{block}/conv_{number}/kernel" for number in (1, 2)]
             if stage > 1 and block == 1:
                 kernels.append(f"stage_{stage}/block_{block}/shortcut/kernel")
-    return [*kernels, "logits/kernel"]
+    return kernels
 
 
 def _blocks(encoder: schema.ImageEncoder) -> int:
@@ -56,7 +57,7 @@ def module_fn(
     model: schema.ImageModel,
     hyperparameters: tuple[str, ...],
     *,
-    labels_path: str,
+    labels_path: str | None,
     image_size: tuple[int, int],
     is_training: bool,
 ) -> None:
@@ -69,6 +70,7 @@ def module_fn(
         image_classification: images -> default, logits, float32 [batch, classes]; the activations as above.
         hyperparameters: images and the scalars of `hyperparameters`, float32 [] -> as image_feature_vector.
         labels: nothing -> default, string [classes].
+    Without classes there is no image_classification and no labels.
     """
     height, width = image_size
     images = tf1.placeholder(tf.float32, [None, height, width, 3], name=_INPUT)
@@ -79,10 +81,11 @@ def module_fn(
     features = tf.reduce_mean(activations[f"stage_{_STAGES}"], axis=[1, 2])
     hidden = {f"ResNet-{model.encoder.depth}/{name}": value for name, value in activations.items()}
     outputs = {"default": features, **hidden}
-    logits = network.logits(features, _count_lines(labels_path))
     for name in ("default", "image_feature_vector"):
         hub.add_signature(name, inputs={_INPUT: images}, outputs=outputs)
-    hub.add_signature("image_classification", inputs={_INPUT: images}, outputs={"default": logits, **hidden})
+    if labels_path is not None:
+        logits = network.logits(features, labels.count(labels_path))
+        hub.add_signature("image_classification", inputs={_INPUT: images}, outputs={"default": logits, **hidden})
     if hyperparameters:
         inputs = {_INPUT: images, **{name: scalars[name] for name in hyperparameters}}
         hub.add_signature("hyperparameters", inputs=inputs, outputs=outputs)
@@ -171,8 +174,3 @@ class _Network:
 
     def _dropped(self, inputs: tf.Tensor) -> tf.Tensor:
         return layers.dropout(inputs, rate=self._scalars["dropout_rate"], is_training=self._is_training)
-
-
-def _count_lines(path: str) -> int:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return sum(1 for _ in file)

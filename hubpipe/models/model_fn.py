@@ -13,9 +13,12 @@ from hubpipe.models import heads, optimizers
 # Scope of the module's variables in the training graph.
 MODULE_SCOPE = "module"
 
+# The canned heads' name of the loss over all examples; that of Estimator is the mean over batches.
+AVERAGE_LOSS = "average_loss"
+
 
 def create_model_fn(
-    spec: hub.ModuleSpec, head: heads.Classification, optimizer: schema.Optimizer, *, export_name: str
+    spec: hub.ModuleSpec, head: heads.Head, optimizer: schema.Optimizer, *, export_name: str
 ) -> Callable[..., estimator.EstimatorSpec]:
     """The model_fn that trains a module as its consumer would, registered for export.
 
@@ -26,11 +29,11 @@ def create_model_fn(
         export_name: the name that exporters export the module by.
     Returns:
         function (features, labels, mode) -> EstimatorSpec. features: dict of the inputs of the module's default
-        signature; labels: int64 [batch], None for predictions.
+        signature; labels: what hubpipe.inputs.feeding says, None for predictions.
     """
 
     def model_fn(
-        features: Mapping[str, tf.Tensor], labels: tf.Tensor | None, mode: str
+        features: Mapping[str, tf.Tensor], labels: tf.Tensor | Mapping[str, tf.Tensor] | None, mode: str
     ) -> estimator.EstimatorSpec:
         is_training = mode == estimator.ModeKeys.TRAIN
         tags = {"train"} if is_training else None
@@ -42,9 +45,12 @@ def create_model_fn(
             return estimator.EstimatorSpec(
                 mode, predictions=predictions, export_outputs=head.export_outputs(predictions)
             )
-        loss = head.loss(logits, labels)
+        labels, weights = heads.split(labels)
+        loss = head.loss(logits, labels, weights)
         if mode == estimator.ModeKeys.EVAL:
-            return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=head.metrics(logits, labels))
+            average_loss = tf1.metrics.mean(head.losses(logits, labels), weights)
+            metrics = {**head.metrics(logits, labels, weights), AVERAGE_LOSS: average_loss}
+            return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
         regularization = tf1.losses.get_regularization_losses()
         tf1.summary.scalar("data_loss", loss)
         total = tf.add_n([loss, *regularization])

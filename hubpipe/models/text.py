@@ -15,7 +15,7 @@ _SEPARATORS = r"[^\p{L}\p{N}']+"
 
 
 def create_spec(
-    model: schema.TextModel, export: schema.Export, *, vocabulary_path: str, labels_path: str
+    model: schema.TextModel, export: schema.Export, *, vocabulary_path: str, labels_path: str | None
 ) -> hub.ModuleSpec:
     """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
 
@@ -23,7 +23,7 @@ def create_spec(
         model: encoder, regularizers, dropout and batch normalization.
         export: which hyperparameters consumers may set.
         vocabulary_path: file of the known n-grams, one per line.
-        labels_path: file of the classes that the encoder is trained to tell apart, one per line.
+        labels_path: file of the classes that the encoder is trained to tell apart, one per line; None for none.
     """
     build = functools.partial(
         module_fn, model, export.hyperparameters, vocabulary_path=vocabulary_path, labels_path=labels_path
@@ -46,7 +46,7 @@ def module_fn(
     hyperparameters: tuple[str, ...],
     *,
     vocabulary_path: str,
-    labels_path: str,
+    labels_path: str | None,
     is_training: bool,
 ) -> None:
     """Builds the encoder: mean embeddings of words and n-grams, and of characters, then dense layers.
@@ -55,7 +55,7 @@ def module_fn(
         default: text, string [batch] -> default, float32 [batch, last hidden_units]; pooled, float32
             [batch, embedding_dim], or [batch, 2 * embedding_dim] with char_ngrams.
         hyperparameters: text and the scalars of `hyperparameters`, float32 [] -> the same.
-        labels: nothing -> default, string [classes].
+        labels: nothing -> default, string [classes]; none without classes.
     """
     text = tf1.placeholder(tf.string, [None], name="text")
     defaults = {"dropout_rate": model.dropout.rate, "batch_norm_momentum": model.batch_norm.momentum}

@@ -35,8 +35,8 @@ def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
 
 def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progress) -> None:
     """Shows how many rows there are, which were left out, and where training ends."""
-    counts = f"{data.num_train} training rows, {data.num_eval} evaluation rows, {len(data.labels)} labels"
-    progress.note(f"{config.name}: {counts}")
+    classes = f", {len(data.labels)} labels" if data.labels else ""
+    progress.note(f"{config.name}: {data.num_train} training rows, {data.num_eval} evaluation rows{classes}")
     for split, skipped in data.skipped.items():
         if skipped and skipped.count:
             progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")

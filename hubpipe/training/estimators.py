@@ -39,7 +39,7 @@ def create(
             config.model_fn, config.export, features=datasets.features(config, data), arguments=arguments
         )
     _check_oldest_reader(config.export.oldest_reader, spec)
-    head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
+    head = heads.create(config.model_fn.head, data.labels, data.moments)
     training = config.training
     distribution = tf_config.check(task, training.distribution)
     return tf_estimator.Estimator(

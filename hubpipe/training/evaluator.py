@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe.compat import estimator as tf_estimator
+from hubpipe.models import model_fn
 
 
 class Evaluator:
@@ -38,7 +39,9 @@ class Evaluator:
             iterator = tf1.data.make_initializable_iterator(input_fn())
             features, labels = iterator.get_next()
             spec = estimator.model_fn(features, labels, tf_estimator.ModeKeys.EVAL, config)
-            metrics = {**spec.eval_metric_ops, "loss": tf1.metrics.mean(spec.loss)}
+            metrics = {"loss": tf1.metrics.mean(spec.loss), **spec.eval_metric_ops}
+            # Over all examples, if the model tells: the last batch is smaller, and weights differ.
+            metrics["loss"] = metrics.pop(model_fn.AVERAGE_LOSS, metrics["loss"])
             self._values = {name: value for name, (value, _) in metrics.items()}
             update = tf.group(*(update for _, update in metrics.values()))
             self._reset = tf.group(tf1.local_variables_initializer(), iterator.initializer)

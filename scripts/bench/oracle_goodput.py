@@ -37,7 +37,7 @@ def main() -> None:
         spec = models.MODELS[type(config.model_fn)](
             config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
         )
-        head = heads.HEADS[type(config.model_fn.head)](config.model_fn.head, data.labels)
+        head = heads.create(config.model_fn.head, data.labels)
         trained = estimator.Estimator(
             model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name),
             model_dir,

@@ -97,6 +97,39 @@ RATE = ("optimizer", "learning_rate")
             ],
         ),
         (
+            {
+                "model_fn": {"kind": "text", "head": {"kind": "regression"}},
+                "selection": {"metric": "accuracy"},
+                "gates": {
+                    "quality": {
+                        "thresholds": {"auc": {"at_least": 0.5}, "rmse": {"at_most": 3.0}},
+                        "max_regression": {"mse": 0.1},
+                        "slices": [{"at_most": 1.0}, {"metric": "r3"}],
+                    }
+                },
+            },
+            [
+                (("selection", "metric"), "unknown metric 'accuracy'. Metrics of regression: rmse, mae, r2, loss"),
+                (("gates", "quality", "slices", 1), "expected at_least, at_most, or both"),
+                (
+                    ("gates", "quality", "thresholds", "auc"),
+                    "unknown metric 'auc'. Metrics of regression: rmse, mae, r2, loss",
+                ),
+                (
+                    ("gates", "quality", "max_regression", "mse"),
+                    "unknown metric 'mse' (did you mean 'rmse'?). Metrics of regression: rmse, mae, r2, loss",
+                ),
+                (
+                    ("gates", "quality", "slices", 1, "metric"),
+                    "unknown metric 'r3'. Metrics of regression: rmse, mae, r2, loss",
+                ),
+            ],
+        ),
+        (
+            {"inputs": INPUTS | {"weight": "text"}},
+            [(("inputs", "weight"), "the same column as inputs.text ('text')")],
+        ),
+        (
             {"export": {"hyperparameters": ["dropout_rate", "dropout_rate"]}},
             [(("export", "hyperparameters"), "'dropout_rate' stands there 2 times")],
         ),

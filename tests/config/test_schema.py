@@ -92,8 +92,30 @@ def test_every_field_says_what_it_means():
 
 
 def test_metrics_are_those_of_every_head():
-    kinds = typing.get_args(schema.Head.model_fields["kind"].annotation)
-    assert set(schema.METRICS) == set(kinds)
+    heads = typing.get_args(typing.get_args(schema.Head)[0])
+    kinds = {kind for head in heads for kind in typing.get_args(head.model_fields["kind"].annotation)}
+    assert set(schema.METRICS) == set(schema.DEFAULT_METRICS) == kinds
+    assert all(metric in schema.METRICS[kind] for kind, metric in schema.DEFAULT_METRICS.items())
+
+
+@pytest.mark.parametrize(
+    "head, selection, expected",
+    [
+        ({}, {}, ("accuracy", True)),
+        ({"kind": "regression"}, {}, ("rmse", False)),
+        ({"kind": "multi_label"}, {"min_improvement": 0.1}, ("micro_f1", True)),
+        ({"kind": "binary"}, {"metric": "auc"}, ("auc", True)),
+        ({"kind": "binary"}, {"metric": "auc", "higher_is_better": False}, ("auc", False)),
+    ],
+)
+def test_selection_is_by_a_metric_of_the_head(head, selection, expected):
+    sources = dict.fromkeys(("train", "eval"), {"sample": "stdlib_docs"})
+    model = {"kind": "text", "head": {"kind": "classification", **head}}
+    config = schema.Config.model_validate(
+        {"name": "a", "inputs": {"kind": "text", **sources}, "model_fn": model, "selection": selection}
+    )
+    assert (config.selection.metric, config.selection.higher_is_better) == expected
+    assert schema.Config.model_validate(config.model_dump(mode="json"), strict=False) == config
 
 
 def test_json_schema():

@@ -18,7 +18,7 @@ def built(create_spec, mode, *, l2=0.0):
     """The EstimatorSpec in a graph of its own, and an initialized session."""
     model = model_fn.create_model_fn(
         create_spec(regularizers={"embedding": {"l2": l2}, "kernel": {"l2": l2}}),
-        heads.Classification(schema.ClassificationHead(kind="classification"), ["no", "sehr schön", "yes"]),
+        heads.create(schema.ClassificationHead(kind="classification"), ["no", "sehr schön", "yes"]),
         schema.Sgd(kind="sgd", learning_rate=0.1),
         export_name="encoder",
     )
@@ -51,7 +51,7 @@ def test_evaluation_has_the_loss_of_the_data_alone(create_spec):
     plain, plain_session, _ = built(create_spec, estimator.ModeKeys.EVAL)
     spec, session, _ = built(create_spec, estimator.ModeKeys.EVAL, l2=0.5)
     assert session.run(spec.loss) == pytest.approx(plain_session.run(plain.loss))
-    assert sorted(spec.eval_metric_ops) == ["accuracy", "macro_f1", "top_k_accuracy"]
+    assert sorted(spec.eval_metric_ops) == ["accuracy", "average_loss", "macro_f1", "top_k_accuracy"]
 
 
 def test_a_step_moves_weights_averages_and_the_counter(create_spec):
@@ -66,9 +66,9 @@ def test_a_step_moves_weights_averages_and_the_counter(create_spec):
 
 def test_predictions_come_without_labels(create_spec):
     spec, session, _ = built(create_spec, estimator.ModeKeys.PREDICT)
-    assert session.run(spec.predictions["class_ids"]).shape == (3,)
+    assert session.run(spec.predictions["class_ids"]).shape == (3, 1)
     assert sorted(spec.predictions) == ["class_ids", "classes", "logits", "probabilities"]
-    assert list(spec.export_outputs) == ["serving_default"]
+    assert sorted(spec.export_outputs) == ["classification", "predict", "serving_default"]
 
 
 @pytest.mark.parametrize("mode", [estimator.ModeKeys.TRAIN, estimator.ModeKeys.EVAL, estimator.ModeKeys.PREDICT])

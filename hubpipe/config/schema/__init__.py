@@ -6,6 +6,7 @@ A new kind is a new Section with its own `kind`, and one more member of the unio
 from hubpipe.config.schema.config import Config, json_schema
 from hubpipe.config.schema.fields import Section
 from hubpipe.config.schema.heads import (
+    DEFAULT_METRICS,
     METRICS,
     BinaryHead,
     ClassificationHead,
@@ -54,6 +55,7 @@ from hubpipe.config.schema.optimizers import (
     Schedule,
     Sgd,
 )
+from hubpipe.config.schema.retrain import QualityGate
 from hubpipe.config.schema.training import EarlyStopping, Export, Selection, StoreSection, TensorFlowVersion
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "ClassificationHead",
     "Config",
     "CosineRate",
+    "DEFAULT_METRICS",
     "CustomModel",
     "Dropout",
     "EarlyStopping",
@@ -91,6 +94,7 @@ __all__ = [
     "Optimizer",
     "OptimizerSection",
     "PiecewiseRate",
+    "QualityGate",
     "RegressionHead",
     "Regularizer",
     "SOURCE_KEYS",

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from hubpipe.config.schema.fields import Section, Text
+from hubpipe.config.schema.heads import DEFAULT_METRICS, METRICS
 from hubpipe.config.schema.inputs import Inputs
 from hubpipe.config.schema.models import Model
 from hubpipe.config.schema.optimizers import Adam, Optimizer
@@ -29,7 +30,7 @@ class Config(Section):
     optimizer: Optimizer = Field(Adam(kind="adam", learning_rate=0.001), description="how weights are updated")
     training: Training = Field(Training(), description="how long, how often")
     evaluation: Evaluation = Field(Evaluation(), description="by the evaluator of a cluster")
-    selection: Selection = Field(Selection(), description="which checkpoint is the best")
+    selection: Selection = Field(Selection(), validate_default=True, description="which checkpoint is the best")
     export: Export = Field(Export(), description="what becomes of it")
     store: StoreSection = Field(StoreSection(), description="where it goes")
     gates: Gates = Field(Gates(), description="what a candidate of hubpipe.retrain must pass")
@@ -39,6 +40,17 @@ class Config(Section):
     @classmethod
     def _default_model_dir(cls, value: str | None, info: ValidationInfo) -> str | None:
         return f"runs/{info.data.get('name')}" if value is None else value
+
+    @field_validator("selection")
+    @classmethod
+    def _metric_of_the_head(cls, value: Selection, info: ValidationInfo) -> Selection:
+        if "model_fn" not in info.data:  # it has a problem of its own
+            return value
+        kind = info.data["model_fn"].head.kind
+        metric = value.metric or DEFAULT_METRICS.get(kind)
+        known = METRICS.get(kind, {}).get(metric)
+        higher = known if value.higher_is_better is None else value.higher_is_better
+        return value.model_copy(update={"metric": metric, "higher_is_better": higher})
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,13 +1,34 @@
 """Sections of heads, by kind, and the metrics of each."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from hubpipe.config.schema.fields import Rate, Section, Text
 
 # metric -> whether higher is better, for each kind of head.
-METRICS = {"classification": {"accuracy": True, "top_k_accuracy": True, "macro_f1": True, "loss": False}}
+METRICS = {
+    "classification": {"accuracy": True, "top_k_accuracy": True, "macro_f1": True, "loss": False},
+    "binary": {
+        "accuracy": True,
+        "auc": True,
+        "auc_pr": True,
+        "precision": True,
+        "recall": True,
+        "f1": True,
+        "loss": False,
+    },
+    "multi_label": {"micro_f1": True, "macro_f1": True, "subset_accuracy": True, "auc": True, "loss": False},
+    "regression": {"rmse": False, "mae": False, "r2": True, "loss": False},
+}
+
+# The metric that selects, if a config names none.
+DEFAULT_METRICS = {
+    "classification": "accuracy",
+    "binary": "accuracy",
+    "multi_label": "micro_f1",
+    "regression": "rmse",
+}
 
 
 class ClassificationHead(Section):
@@ -48,4 +69,4 @@ class RegressionHead(Section):
     )
 
 
-Head = ClassificationHead
+Head = Annotated[ClassificationHead | BinaryHead | MultiLabelHead | RegressionHead, Field(discriminator="kind")]

@@ -16,11 +16,10 @@ class Bounds(Section):
     at_most: float | None = Field(None, description="the most that will do; null: no bound")
 
 
-class SliceBounds(Section):
-    """A minimum for each group of evaluation rows with the same value of the slice column."""
+class SliceBounds(Bounds):
+    """What a metric must keep to in each group of evaluation rows with the same value of the slice column."""
 
-    metric: Text = Field("accuracy", description="evaluation metric")
-    at_least: float = Field(description="the least that will do in every group")
+    metric: Text | None = Field(None, description="evaluation metric; null: that of selection")
     min_rows: PositiveInt = Field(30, description="smaller groups are not judged")
 
 
@@ -41,7 +40,7 @@ class QualityGate(Section):
     slice_column: Text | None = Field(
         None, description="column (csv, tsv) or key (jsonl) of the evaluation data that slices go by"
     )
-    slices: tuple[SliceBounds, ...] = Field((), strict=False, description="minimums for every slice")
+    slices: tuple[SliceBounds, ...] = Field((), strict=False, description="bounds for every slice")
     no_current: Policy = Field("publish", description="what to do if there is no current version")
     current_not_evaluable: Policy = Field("reject", description="what to do if the current cannot be evaluated")
     no_thresholds: Policy = Field("publish", description="what to do if no thresholds are given")

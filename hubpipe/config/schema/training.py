@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from hubpipe.config.schema.fields import Section, Text
-from hubpipe.config.schema.heads import METRICS
+from hubpipe.config.schema.heads import DEFAULT_METRICS
 
 Hyperparameter = Literal["dropout_rate", "batch_norm_momentum"]
 
@@ -70,19 +70,13 @@ class Evaluation(Section):
 class Selection(Section):
     """Which checkpoint is the best."""
 
-    metric: Text = Field(
-        "accuracy", description="evaluation metric; classification: " + ", ".join(METRICS["classification"])
+    metric: Text | None = Field(
+        None,
+        description="evaluation metric, one of those of the head; null: "
+        + ", ".join(f"{metric} ({kind})" for kind, metric in DEFAULT_METRICS.items()),
     )
-    higher_is_better: bool | None = Field(
-        None, validate_default=True, description="direction of the metric; null: known from its name"
-    )
+    higher_is_better: bool | None = Field(None, description="direction of the metric; null: known from its name")
     min_improvement: NonNegativeFloat = Field(0.0, description="smallest change that counts, in the metric's unit")
-
-    @field_validator("higher_is_better")
-    @classmethod
-    def _known_direction(cls, value: bool | None, info: ValidationInfo) -> bool | None:
-        known = {metric: higher for metrics in METRICS.values() for metric, higher in metrics.items()}
-        return known.get(info.data.get("metric")) if value is None else value
 
 
 class Export(Section):
