@@ -181,12 +181,13 @@ def _lookup_chars(words: tf.Tensor, rows: tf.Tensor, model: schema.TextModel) ->
 
 
 def _table(name: str, lines: int, model: schema.TextModel) -> tf.Variable:
-    dim = model.encoder.embedding_dim
+    dim, partitions = model.encoder.embedding_dim, min(model.encoder.partitions, lines)
     return tf1.get_variable(
         name,
         [lines, dim],
         initializer=tf1.random_uniform_initializer(-0.5 / dim, 0.5 / dim),
         regularizer=layers.regularizer(model.regularizers.embedding),
+        partitioner=tf1.fixed_size_partitioner(partitions) if partitions > 1 else None,
     )
 
 

@@ -12,6 +12,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.models import model_fn
+from hubpipe.training import mapped_tables
 
 
 class Evaluator:
@@ -45,8 +46,15 @@ class Evaluator:
             self._values = {name: value for name, (value, _) in metrics.items()}
             update = tf.group(*(update for _, update in metrics.values()))
             self._reset = tf.group(tf1.local_variables_initializer(), iterator.initializer)
-            self._saver = spec.scaffold.saver or tf1.train.Saver()
-            self._session = tf1.Session(graph=graph, config=config.session_config)
+            tables = [] if spec.scaffold.saver else tf1.global_variables()
+            self._tables = mapped_tables.MappedTables(
+                tables, os.path.join(estimator.model_dir, mapped_tables.FOLDER)
+            )
+            mapped = {id(variable) for variable in self._tables.variables}
+            others = [variable for variable in tf1.global_variables() if id(variable) not in mapped]
+            self._saver = spec.scaffold.saver or tf1.train.Saver(others)
+            session_config = self._tables.session_config(config.session_config)
+            self._session = tf1.Session(graph=graph, config=session_config)
             self._session.run(tf1.tables_initializer())
             self._update = self._session.make_callable(update)
             self.variable_names = frozenset(variable.op.name for variable in tf1.global_variables())
@@ -63,6 +71,7 @@ class Evaluator:
         """
         with self._session.graph.as_default():  # on a thread of its own the default is eager execution
             self._saver.restore(self._session, checkpoint_path)
+        self._tables.restore(self._session, checkpoint_path)
         self._session.run(self._reset)
         while True:
             try:
@@ -82,6 +91,7 @@ class Evaluator:
     def close(self) -> None:
         """Frees the session and closes the event files."""
         self._session.close()
+        self._tables.close()
         for writer in self._writers.values():
             writer.close()
 

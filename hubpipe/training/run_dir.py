@@ -75,7 +75,9 @@ def _fixed_encoder(model: schema.Model) -> dict[str, Any]:
     found = model.model_dump(mode="json")
     if type(model) in _FIXED_KEYS:
         return {f"model_fn.{key}": found[key] for key in _FIXED_KEYS[type(model)]}
-    encoder = {f"model_fn.encoder.{key}": value for key, value in found["encoder"].items()}
+    # A checkpoint is read into any number of parts.
+    kept = {key: value for key, value in found["encoder"].items() if key != "partitions"}
+    encoder = {f"model_fn.encoder.{key}": value for key, value in kept.items()}
     return {**encoder, "model_fn.batch_norm.enabled": model.batch_norm.enabled}
 
 

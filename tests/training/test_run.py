@@ -331,3 +331,30 @@ def test_a_preempted_run_averages_the_same_checkpoints(tiny, tmp_path):
     start(tiny(*AVERAGED), stop_after=4)
     start(tiny(*AVERAGED))
     assert history(tiny()) == history(tiny(f"model_dir={tmp_path}/whole"))
+
+
+def test_a_table_in_parts_is_published_whole(tiny):
+    config = tiny("model_fn.encoder.partitions=3", "export.twin=true")
+    result, _ = start(config)
+    facts = store.Store(config.store.dir, "tiny").version(result.best.versions["tiny"]).manifest()
+    assert max(filter(None, facts["twin"]["differences"].values()), default=0.0) <= 1e-6
+    table = weights(config, result.best.step)["module/embedding"]
+    assert table.shape[0] > 3
+    published = os.path.join(result.path, "variables", "variables")
+    np.testing.assert_array_equal(tf.train.load_variable(published, "embedding"), table)
+    spec = hub.load_module_spec(result.path)
+    with tf.Graph().as_default(), tf1.Session() as session:
+        module = hub.Module(spec)
+        assert len(module.variable_map["embedding"]) == 3
+        session.run(tf1.global_variables_initializer())
+        np.testing.assert_array_equal(np.concatenate(session.run(module.variable_map["embedding"])), table)
+
+
+def test_a_table_in_parts_is_evaluated_as_one_that_is_whole(tiny, tmp_path):
+    """The checkpoints of a run are judged once more, with another number of parts."""
+    start(tiny("model_fn.encoder.partitions=3"))
+    parts = history(tiny())
+    os.remove(os.path.join(tiny().model_dir, "export", "best", "best.json"))
+    start(tiny("model_fn.encoder.partitions=1", f"store.dir={tmp_path}/other"))
+    assert history(tiny()) == [pytest.approx(pair, rel=1e-6) for pair in parts]
+    assert len(parts) == 3

@@ -33,6 +33,9 @@ class TextEncoder(Section):
     max_vocabulary: PositiveInt = Field(50000, description="most n-grams in the vocabulary; the commonest stay")
     min_count: PositiveInt = Field(2, description="occurrences an n-gram needs to enter the vocabulary")
     oov_buckets: PositiveInt = Field(1000, description="embeddings shared, by hash, by all other n-grams")
+    partitions: PositiveInt = Field(
+        1, description="parts of each embedding table, which parameter servers share out; whole in the module"
+    )
 
 
 class Regularizer(Section):
