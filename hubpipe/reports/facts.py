@@ -8,7 +8,7 @@ from typing import Any
 from hubpipe import errors
 from hubpipe.files import tensor_bundle, wire
 from hubpipe.reports import meta_graphs
-from hubpipe.store import current, manifest, store
+from hubpipe.store import current, folder, manifest, store
 
 MODULE_FILE = "tfhub_module.pb"
 SAVED_MODEL_FILE = "saved_model.pb"
@@ -147,7 +147,7 @@ def read(path: str) -> Module | Versions | Store:
     names = os.listdir(path)
     if MODULE_FILE in names or SAVED_MODEL_FILE in names:
         return read_module(path)
-    if current.FILE_NAME in names or any(map(store.is_version_name, names)):
+    if current.FILE_NAME in names or any(map(folder.is_version_name, names)):
         return read_versions(path)
     if store.module_names(path):
         return Store(path, [read_versions(os.path.join(path, name)) for name in store.module_names(path)])

@@ -16,23 +16,17 @@ rename a number is reserved in current.json, then the files are copied, tfhub_mo
 
 import contextlib
 import dataclasses
-import itertools
-import math
 import os
-import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from hubpipe import errors
-from hubpipe.files import atomic
-from hubpipe.store import claims, file_system, leases, manifest, retention
+from hubpipe.store import claims, file_system, folder, leases, predecessor, publishing, retention
 from hubpipe.store import current as current_lib
 from hubpipe.store.draft import Draft
 from hubpipe.store.version import Version
 
-_MODULE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-_VERSION_NAME = re.compile(r"[1-9][0-9]*")
-_WRITTEN_LAST = (manifest.PATH, file_system.COMMIT_MARK)
+__all__ = ["Draft", "Moved", "Store", "Version", "module_names"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,97 +44,8 @@ class Moved:
     skipped: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
-class Store:
-    """The versions of one module.
-
-    Attributes:
-        name: of the module.
-        path: the folder of its versions, `<root>/<name>`; created by the first version.
-    """
-
-    def __init__(self, root: str | os.PathLike[str], name: str, *, gfile: Any = None):
-        """Opens the versions of a module; touches no file.
-
-        Args:
-            root: the store directory.
-            name: of the module.
-            gfile: tf.io.gfile, or a module like it, for a root on another than the local file system.
-        Raises:
-            StoreError: the name cannot be a folder's, or the root is not local and there is no gfile.
-        """
-        if not _MODULE_NAME.fullmatch(name):
-            raise errors.StoreError(
-                f"{os.fspath(root)}: the module name {name!r} is not valid; accepted are letters, digits, "
-                "'.', '_' and '-', not starting with '.'."
-            )
-        self._files, root = file_system.of(root, gfile)
-        self.name = name
-        self.path = os.path.join(root, name)
-
-    # What is there.
-
-    def versions(self) -> list[Version]:
-        """Lists the versions, oldest first."""
-        numbers = sorted(int(name) for name in self._files.names(self.path) if _VERSION_NAME.fullmatch(name))
-        return [version for version in map(self._at, numbers) if version.is_there]
-
-    def version(self, number: int) -> Version:
-        """Returns the version of a number.
-
-        Raises:
-            StoreError: there is none.
-        """
-        version = self._at(number)
-        if not version.is_there:
-            known = ", ".join(str(other.number) for other in self.versions()) or "none"
-            raise errors.StoreError(f"{self.path}: there is no version {number!r}; published versions: {known}.")
-        return version
-
-    def latest(self) -> Version | None:
-        """Returns the newest version, None when there is none."""
-        versions = self.versions()
-        return versions[-1] if versions else None
-
-    def record(self) -> current_lib.Record:
-        """Reads current.json.
-
-        Raises:
-            FormatError: it is broken.
-        """
-        return current_lib.read(self.path, self._files)
-
-    def current(self) -> Version | None:
-        """Returns the version that consumers should take, None when none was chosen.
-
-        Raises:
-            StoreError: the chosen version is gone.
-            FormatError: current.json is broken.
-        """
-        number = self.current_number()
-        return None if number is None else self.version(number)
-
-    def current_number(self) -> int | None:
-        """Returns the number of the version that was chosen for consumers, whether it is still there or not."""
-        return self.record().current
-
-    def best_of_runs(self, keep_runs: int | None = None) -> set[int]:
-        """Finds the best version of each run by what the manifests say.
-
-        Args:
-            keep_runs: of how many runs, those that published last; None for all.
-        Raises:
-            StoreError: keep_runs is below 1.
-        """
-        scored = [score for version in self.versions() if (score := version.scored())]
-        return retention.best_of_runs(scored, keep_runs=keep_runs)
-
-    def leased(self) -> dict[int, list[leases.Lease]]:
-        """The leases that hold versions: dict number -> leases."""
-        found: dict[int, list[leases.Lease]] = {}
-        for lease in leases.all_of(self.path, self._files):
-            if not lease.has_ended:
-                found.setdefault(lease.number, []).append(lease)
-        return found
+class Store(folder.Folder):
+    """The versions of one module, to be read, published, chosen and deleted; see Folder for its attributes."""
 
     # Publishing.
 
@@ -163,18 +68,10 @@ class Store:
             FormatError: current.json is broken, or something staged is neither a file nor a directory.
             OSError: the disk failed. Nothing is published, or the whole version if that was after the rename.
         """
-        with self._files.staging_dir(self.path) as staging:
+        with self.files.staging_dir(self.path) as staging:
             draft = Draft(staging)
             yield draft
-            if not os.path.isfile(os.path.join(staging, file_system.COMMIT_MARK)):
-                raise errors.StoreError(
-                    f"{self.path}: the draft has no {file_system.COMMIT_MARK}; a version is a TF1 Hub module."
-                )
-            contents = manifest.build(staging, draft.fields)
-            if self._files.renames:
-                draft.version = self._rename(staging, contents)
-            else:
-                draft.version = self._upload(staging, contents)
+            draft.version = publishing.publish(self, staging, draft.fields)
 
     def promote(self, number: int, *, why: str = "") -> bool:
         """Makes a version current on behalf of a job, which has nobody to ask.
@@ -190,9 +87,9 @@ class Store:
             StoreError: there is no such version.
             FormatError: current.json is broken.
         """
-        with self._locked() as lock:
+        with self.locked() as lock:
             record = lock.read()
-            self._usable(record, number)
+            self.check_usable(record, number)
             if record.current != number:
                 if record.is_held or number in record.yanked:
                     return False
@@ -215,7 +112,7 @@ class Store:
         """
         seen = self.record()
         if to is None:
-            target, skipped = self._predecessor(seen)
+            target, skipped = predecessor.find(seen, self.versions())
             if target is None:
                 raise errors.StoreError(
                     f"{self.path}: there is no version to go back to from {seen.current}{_listed(skipped)}. "
@@ -223,11 +120,11 @@ class Store:
                 )
         else:
             target, skipped = to, {}
-            self._whole(to)
-        with self._locked() as lock:
+            self._check_whole(to)
+        with self.locked() as lock:
             record = lock.read()
-            self._same_current(seen, record)
-            self._usable(record, target)
+            self._check_same_current(seen, record)
+            self.check_usable(record, target)
             if target in record.yanked:
                 raise errors.StoreError(
                     f"{self.path}: version {target} is yanked{record.reason_for(target, 'yank')}; choose another, "
@@ -269,15 +166,17 @@ class Store:
             FormatError: current.json is broken.
         """
         seen = self.record()
-        target, skipped = self._predecessor(seen) if number == seen.current else (seen.current, {})
-        with self._locked() as lock:
+        target, skipped = seen.current, {}
+        if number == seen.current:
+            target, skipped = predecessor.find(seen, self.versions())
+        with self.locked() as lock:
             record = lock.read()
-            self._same_current(seen, record)
-            self._usable(record, number)
+            self._check_same_current(seen, record)
+            self.check_usable(record, number)
             changed = record.marked(number, action="yank", why=why)
             if number == record.current:
                 if target is not None:
-                    self._usable(record, target)
+                    self.check_usable(record, target)
                 changed = changed.moved(target, action="rollback", why=why)
             if changed != record:
                 lock.write(changed)
@@ -292,33 +191,7 @@ class Store:
         """
         self._mark(number, action="unyank", why=why)
 
-    # Reading while others delete.
-
-    @contextlib.contextmanager
-    def lease(self, number: int | None = None) -> Iterator[Version]:
-        """Yields a version that is not deleted before the block ends.
-
-        Args:
-            number: of the version; None for the current one.
-        Raises:
-            StoreError: there is no such version, or it is about to be deleted; none is current; no lease can be
-                written.
-            FormatError: current.json is broken.
-        """
-        wanted = number
-        while True:
-            chosen = self.current_number() if wanted is None else wanted
-            if chosen is None:
-                raise errors.StoreError(f"{self.path}: no version is current.")
-            version = self.version(chosen)
-            with leases.taken(self.path, chosen, self._files):
-                # Written before this look, as `deleting` is before collect looks at leases: one sees the other.
-                record = self.record()
-                if chosen not in record.deleting and version.is_there:
-                    yield version
-                    return
-            if wanted is not None or record.current == chosen:
-                raise errors.StoreError(f"{self.path}: version {chosen} is being deleted; choose another.")
+    # Deleting.
 
     def collect(
         self, keep_latest: int, protected: Collection[int] = (), *, keep_runs: int | None = None
@@ -337,9 +210,9 @@ class Store:
             StoreError: keep_latest or keep_runs is below 1, or the lock was lost.
             FormatError: current.json is broken.
         """
-        if not self._files.is_dir(self.path):
+        if not self.files.is_dir(self.path):
             return []
-        with self._locked() as lock:
+        with self.locked() as lock:
             record = lock.read()
             numbers = [version.number for version in self.versions()]
             kept = {*protected, record.current, *record.pinned, *self.leased(), *self.best_of_runs(keep_runs)}
@@ -353,9 +226,9 @@ class Store:
                     doomed = [number for number in doomed if number not in leased]
                     lock.write(dataclasses.replace(record, deleting=tuple(doomed)))
         for number in doomed:
-            self._files.remove_dir(self._at(number).path)
+            self.files.remove_dir(self.at(number).path)
         if doomed:
-            with self._locked() as lock:
+            with self.locked() as lock:
                 record = lock.read()
                 left = tuple(number for number in record.deleting if number not in doomed)
                 lock.write(dataclasses.replace(record, deleting=left))
@@ -364,74 +237,21 @@ class Store:
 
     def sweep(self) -> None:
         """Removes what killed processes left: leases, claims on the lock, staging."""
-        leases.remove_ended(self.path, self._files)
-        claims.sweep(self._files, self.path)
-        self._files.sweep(self.path)
+        leases.remove_ended(self.path, self.files)
+        claims.sweep(self.files, self.path)
+        self.files.sweep(self.path)
 
-    # Parts.
-
-    def _rename(self, staging: str, contents: dict[str, Any]) -> Version:
-        """Gives a staging directory the next number at once."""
-        atomic.fsync_tree(staging)
-        with self._locked() as lock:
-            record = lock.read()
-            for number in itertools.count(self._next_number(record)):
-                manifest.write(staging, number, contents)
-                with contextlib.suppress(errors.ExportExistsError):  # taken by someone who does not know the lock
-                    self._files.publish_dir(staging, self._at(number).path, last=_WRITTEN_LAST)
-                    break
-            if lock.is_held:  # if not, the version is published all the same, and its name tells the number
-                lock.write(dataclasses.replace(record, highest=number))
-        return self._at(number)
-
-    def _upload(self, staging: str, contents: dict[str, Any]) -> Version:
-        """Reserves the next number, then copies the staging directory, which may take long."""
-        self._files.make_dirs(self.path)
-        while True:
-            with self._locked() as lock:
-                record = lock.read()
-                number = self._next_number(record)
-                lock.write(dataclasses.replace(record, highest=number))
-            manifest.write(staging, number, contents)
-            with contextlib.suppress(errors.ExportExistsError):
-                self._files.publish_dir(staging, self._at(number).path, last=_WRITTEN_LAST)
-                return self._at(number)
-
-    def _next_number(self, record: current_lib.Record) -> int:
-        given = (int(name) for name in self._files.names(self.path) if _VERSION_NAME.fullmatch(name))
-        return max([record.highest, *given]) + 1
+    # Parts of these.
 
     def _mark(self, number: int, *, action: str, why: str) -> None:
-        with self._locked() as lock:
+        with self.locked() as lock:
             record = lock.read()
-            self._usable(record, number)
+            self.check_usable(record, number)
             changed = record.marked(number, action=action, why=why)
             if changed != record:
                 lock.write(changed)
 
-    def _predecessor(self, record: current_lib.Record) -> tuple[int | None, dict[int, str]]:
-        """The newest whole version below the current that was current before; and those passed over, with reasons.
-
-        Of versions older than all in the history nothing is known; they were current, for all it tells.
-        """
-        was_current = record.ever_current
-        oldest_known = min(was_current, default=math.inf)
-        skipped = {}
-        for version in reversed(self.versions()):
-            number = version.number
-            if record.current is not None and number >= record.current:
-                continue
-            if number in record.deleting or not (number in was_current or number < oldest_known):
-                continue
-            if number in record.yanked:
-                skipped[number] = f"is yanked{record.reason_for(number, 'yank')}"
-            elif problems := version.problems():
-                skipped[number] = f"is broken: {problems[0]}"
-            else:
-                return number, skipped
-        return None, skipped
-
-    def _whole(self, number: int) -> None:
+    def _check_whole(self, number: int) -> None:
         problems = self.version(number).problems()
         if problems:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
@@ -439,28 +259,12 @@ class Store:
                 f"{self.path}: version {number} is broken: {problems[0]}{more}; choose another."
             )
 
-    def _usable(self, record: current_lib.Record, number: int) -> None:
-        self.version(number)
-        if number in record.deleting:
-            raise errors.StoreError(f"{self.path}: version {number} is being deleted; choose another.")
-
-    def _same_current(self, seen: current_lib.Record, record: current_lib.Record) -> None:
+    def _check_same_current(self, seen: current_lib.Record, record: current_lib.Record) -> None:
         if seen.current != record.current:
             raise errors.StoreError(
                 f"{self.path}: the current version became {record.current} meanwhile, it was {seen.current}; "
                 "nothing was changed. Look, and run the command again."
             )
-
-    def _locked(self) -> contextlib.AbstractContextManager[current_lib.Lock]:
-        return current_lib.locked(self.path, self._files)
-
-    def _at(self, number: int) -> Version:
-        return Version(number, os.path.join(self.path, str(number)), self._files)
-
-
-def is_version_name(name: str) -> bool:
-    """Whether a folder of this name in a module's folder may be a version."""
-    return _VERSION_NAME.fullmatch(name) is not None
 
 
 def module_names(root: str | os.PathLike[str], *, gfile: Any = None) -> list[str]:
@@ -471,7 +275,7 @@ def module_names(root: str | os.PathLike[str], *, gfile: Any = None) -> list[str
         gfile: as for Store.
     """
     files, root = file_system.of(root, gfile)
-    stores = [Store(root, name, gfile=gfile) for name in files.names(root) if _MODULE_NAME.fullmatch(name)]
+    stores = [Store(root, name, gfile=gfile) for name in files.names(root) if folder.is_module_name(name)]
     return [
         store.name
         for store in stores

@@ -93,3 +93,27 @@ def ended_pid(start):
     process = start("")
     process.communicate()
     return process.pid
+
+
+def fail(*args, **kwargs):
+    """In the place of a function of os."""
+    raise OSError(5, "the disk failed")
+
+
+def numbers(versions):
+    """Of the versions of a store."""
+    return [version.number for version in versions.versions()]
+
+
+def selected(value, run_id="a", higher_is_better=True):
+    """What a version's manifest tells of the run that selected it."""
+    return {"run_id": run_id, "selection": {"value": value, "higher_is_better": higher_is_better}}
+
+
+def history(versions, *moves):
+    """Publishes as many versions as the moves need, then promotes each."""
+    for _ in range(max(moves)):
+        with versions.new_version() as draft:
+            pathlib.Path(draft.path, "tfhub_module.pb").write_bytes(b"\x08\x03")
+    for number in moves:
+        versions.promote(number)
