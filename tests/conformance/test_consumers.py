@@ -76,6 +76,8 @@ def test_consumers_never_meet_a_broken_or_missing_version(tmp_path):
             if int(told[kind][-1][0]) >= number:
                 return
 
+    for kind in consumers:
+        listen(kind, 1)
     # Each is at its next load when a version is published and those that nobody needs are deleted.
     for number in range(2, 2 + PUBLICATIONS):
         publish(number)
