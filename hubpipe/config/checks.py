@@ -25,6 +25,7 @@ def check(config: schema.Config) -> list[document.Mistake]:
         *_columns(config.inputs),
         *data_files.check(config.inputs),
         *_learning_rate(config.optimizer.learning_rate),
+        *_text(config.inputs, config.model_fn),
         *_selection(config.selection, config.model_fn.head.kind),
         *_gates(config.gates.quality, config.model_fn.head.kind),
         *_repeated(("export", "hyperparameters"), config.export.hyperparameters),
@@ -42,15 +43,29 @@ def warnings(config: schema.Config) -> list[str]:
     Returns:
         list of lines "key: value, the reason and what to do".
     """
+    return [*_high_momentum(config), *_word_dropout(config.model_fn)]
+
+
+def _high_momentum(config: schema.Config) -> Iterator[str]:
     key, momentum = _momentum(config.model_fn, config.export.hyperparameters)
-    if momentum is None or momentum <= _HIGHEST_FINE_TUNING_MOMENTUM:
-        return []
-    steps = round(1 / (1 - momentum))
-    return [
-        f"{key}: {momentum} is too high for fine-tuning: the moving averages need "
-        f"some {steps} steps to follow new data, more than a short fine-tuning has. "
-        f"Use at most {_HIGHEST_FINE_TUNING_MOMENTUM}"
-    ]
+    if momentum is not None and momentum > _HIGHEST_FINE_TUNING_MOMENTUM:
+        steps = round(1 / (1 - momentum))
+        yield (
+            f"{key}: {momentum} is too high for fine-tuning: the moving averages need "
+            f"some {steps} steps to follow new data, more than a short fine-tuning has. "
+            f"Use at most {_HIGHEST_FINE_TUNING_MOMENTUM}"
+        )
+
+
+def _word_dropout(model: schema.Model) -> Iterator[str]:
+    """Is a word dropout asked for that dropout.rate 0, which turns all dropout off, makes ineffective?"""
+    if not isinstance(model, schema.TextModel) or "word_dropout" not in model.encoder.model_fields_set:
+        return
+    if model.encoder.word_dropout and not model.dropout.rate:
+        yield (
+            f"model_fn.encoder.word_dropout: {model.encoder.word_dropout} has no effect while "
+            "model_fn.dropout.rate is 0, which turns all dropout off. Set a rate above 0, or word_dropout: 0"
+        )
 
 
 def _momentum(model: schema.Model, hyperparameters: tuple[str, ...]) -> tuple[str, float | None]:
@@ -84,6 +99,24 @@ def _columns(inputs: schema.Inputs) -> Iterator[document.Mistake]:
                 close = wording.suggestion(name, inputs.columns)
                 columns = ", ".join(map(wording.show, inputs.columns))
                 yield ("inputs", key), f"no {name!r} in inputs.columns{close}. Columns: {columns}"
+
+
+def _text(inputs: schema.Inputs, model: schema.Model) -> Iterator[document.Mistake]:
+    """Do the parts of an encoder of texts fit each other and the inputs?"""
+    is_pair = isinstance(inputs, schema.TextInputs) and inputs.text_pair is not None
+    for split in ("train", "eval") if is_pair else ():
+        if getattr(inputs, split).sample is not None:
+            yield ("inputs", "text_pair"), f"the sample of inputs.{split} has no pairs. Use files"
+    if not isinstance(model, schema.TextModel):
+        return
+    encoder, path = model.encoder, ("model_fn", "encoder")
+    if encoder.pair is not None and not is_pair:
+        yield (*path, "pair"), "for pairs of texts; set inputs.text_pair to the column of the second text"
+    if encoder.pooling == "conv" and encoder.ngrams > 1:
+        message = f"{encoder.ngrams} with pooling: conv, whose conv.widths are its n-grams. Set it to 1"
+        yield (*path, "ngrams"), message
+    if encoder.embeddings is not None and not os.path.isfile(encoder.embeddings.file):
+        yield (*path, "embeddings", "file"), f"no file {encoder.embeddings.file!r} in {os.getcwd()}"
 
 
 def _learning_rate(rate: float | schema.Section) -> Iterator[document.Mistake]:

@@ -47,7 +47,9 @@ class BadLines:
             InputError: naming them.
         """
         if self.count and not self._skip:
-            raise self.error("To leave such lines out and count them, use --bad_lines=skip.")
+            raise self.error(
+                "To leave such lines out and count them, use --bad_lines=skip (in a config: bad_lines: skip)."
+            )
 
     def error(self, advice: str) -> errors.InputError:
         """The error that names the bad lines and says what to do."""

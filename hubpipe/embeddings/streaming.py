@@ -14,6 +14,7 @@ from hubpipe.embeddings import text
 from hubpipe.files import bundle_entry, tensor_bundle
 
 VOCABULARY_FILE = "tokens.txt"
+VALUES_PREFIX = "values"
 
 
 class Stored(NamedTuple):
@@ -43,7 +44,7 @@ def store(
         oov_buckets: how many rows of zeros to add.
     """
     vocabulary_path = os.path.join(directory, VOCABULARY_FILE)
-    prefix = os.path.join(directory, "values")
+    prefix = os.path.join(directory, VALUES_PREFIX)
     size = 0
     with (
         open(vocabulary_path, "x", encoding="utf-8", newline="\n") as vocabulary,

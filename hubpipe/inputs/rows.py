@@ -27,6 +27,9 @@ from hubpipe import errors
 FORMATS = ("csv", "tsv", "jsonl")
 MAX_FIELD_CHARS = 1 << 24  # a longer field is an unclosed quote, not a text
 
+# How texts are called where rows are stored, and as inputs of a module: the only one, and the second of a pair.
+TEXT_COLUMNS = ("text", "text_b")
+
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 _MAX_REASONS = 5
@@ -44,6 +47,7 @@ class Row(NamedTuple):
         path: the file it comes from.
         line: the line it starts on, counted from 1.
         weight: its weight, as it is written; None if no column of weights was asked for.
+        text_pair: the second text of a pair; None if rows have one text.
     """
 
     text: str
@@ -51,6 +55,12 @@ class Row(NamedTuple):
     path: str
     line: int
     weight: str | None = None
+    text_pair: str | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """One text, or both of a pair."""
+        return [self.text] if self.text_pair is None else [self.text, self.text_pair]
 
     @property
     def where(self) -> str:
@@ -60,12 +70,12 @@ class Row(NamedTuple):
     @property
     def columns(self) -> dict[str, bytes]:
         """What is stored of it, besides label and weight."""
-        return {"text": self.text.encode()}
+        return {name: text.encode() for name, text in zip(TEXT_COLUMNS, self.texts, strict=False)}
 
     @property
     def identity(self) -> list[str]:
         """What the fingerprint of the data is made of, besides label and weight."""
-        return [self.text]
+        return self.texts
 
 
 @dataclasses.dataclass
@@ -138,6 +148,7 @@ def read_rows(
     *,
     format: str = "auto",
     text: str = "text",
+    text_pair: str | None = None,
     label: str = "label",
     columns: Sequence[str] | None = None,
     weight: str | None = None,
@@ -152,6 +163,7 @@ def read_rows(
         paths: files and glob patterns, see `expand`.
         format: one of FORMATS, or "auto": by the ending of each file's name.
         text: the column or key of the text.
+        text_pair: that of the second text of a pair; None if rows have one text.
         label: the column or key of the label.
         columns: names of the columns of csv and tsv files that have no header line.
         weight: the column or key of the weight; None for none.
@@ -165,7 +177,7 @@ def read_rows(
     """
     if format not in ("auto", *FORMATS):
         raise ValueError(f"format {format!r} is not one of auto, {', '.join(FORMATS)}")
-    wanted = _Wanted(text, label, weight, several_labels)
+    wanted = _Wanted((text,) if text_pair is None else (text, text_pair), label, weight, several_labels)
     for path in expand(paths):
         kind = format_of(path) if format == "auto" else format
         if kind == "jsonl" and columns is not None:
@@ -200,7 +212,7 @@ def format_of(path: str) -> str:
 class _Wanted(NamedTuple):
     """The columns or keys to read."""
 
-    text: str
+    texts: tuple[str, ...]
     label: str
     weight: str | None
     several_labels: bool
@@ -219,14 +231,15 @@ def _read_table(
     skipped: Skipped | None,
 ) -> Iterator[Row]:
     names, found = read_table(file, path, separator, columns, skipped)
-    text_index = index_of(names, wanted.text, path)
+    text_indices = [index_of(names, text, path) for text in wanted.texts]
     label_index = index_of(names, wanted.label, path)
     weight_index = None if wanted.weight is None else index_of(names, wanted.weight, path)
     for line, fields in found:
         name = wanted.label_of(fields[label_index])
         if name or wanted.several_labels:
             weight = None if weight_index is None else fields[weight_index]
-            yield Row(fields[text_index], name, path, line, weight)
+            text, *pair = (fields[index] for index in text_indices)
+            yield Row(text, name, path, line, weight, *pair)
         else:
             refuse(f"{path}:{line}: no label ({wanted.label!r} is empty)", skipped)
 
@@ -324,13 +337,13 @@ def _read_objects(file: TextIO, path: str, wanted: _Wanted, skipped: Skipped | N
         if problem:
             refuse(f"{path}:{number}: {problem}", skipped)
             continue
-        words, label = record[wanted.text], record[wanted.label]
+        texts, label = [record[text] for text in wanted.texts], record[wanted.label]
         name = tuple(map(str, label)) if type(label) is list else wanted.label_of(str(label))
         if "\\u" in line:  # the only way to a NUL or to half a surrogate pair
-            words = printable(words)
+            texts = list(map(printable, texts))
             name = printable(name) if type(name) is str else tuple(map(printable, name))
         weight = None if wanted.weight is None else str(record[wanted.weight])
-        yield Row(words, name, path, number, weight)
+        yield Row(texts[0], name, path, number, weight, *texts[1:])
 
 
 def read_objects(file: TextIO, path: str, skipped: Skipped | None) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -362,11 +375,12 @@ def read_objects(file: TextIO, path: str, skipped: Skipped | None) -> Iterator[t
 
 def _problem(record: dict[str, Any], wanted: _Wanted) -> str | None:
     """Says what is wrong with the value of a line, None if nothing is."""
-    for key in (wanted.text, wanted.label, wanted.weight):
+    for key in (*wanted.texts, wanted.label, wanted.weight):
         if key is not None and key not in record:
             return f"no key {key!r}. Keys: {shown(', '.join(record))}"
-    if type(record[wanted.text]) is not str:
-        return f"{wanted.text!r} is not a string but {kind_of(record[wanted.text])}"
+    for text in wanted.texts:
+        if type(record[text]) is not str:
+            return f"{text!r} is not a string but {kind_of(record[text])}"
     if wanted.weight is not None and type(record[wanted.weight]) not in _SCALARS:
         return f"weight {wanted.weight!r} is not a number but {kind_of(record[wanted.weight])}"
     return _label_problem(record[wanted.label], wanted)

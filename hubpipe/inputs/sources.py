@@ -19,6 +19,7 @@ class Files:
     paths: tuple[str, ...]
     format: str = "auto"
     text: str = "text"
+    text_pair: str | None = None
     label: str = "label"
     columns: tuple[str, ...] | None = None
     weight: str | None = None
@@ -42,6 +43,7 @@ class Files:
         return {
             "files": [[kind, sha256(path)] for kind, path in zip(formats, paths, strict=True)],
             "text": self.text,
+            "text_pair": self.text_pair,
             "label": self.label,
             "columns": self.columns,
             "weight": self.weight,

@@ -1,9 +1,11 @@
 """Texts: data files to input_fn, and the serving_input_fn."""
 
 import dataclasses
+import importlib
 import os
+import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -11,6 +13,9 @@ from hubpipe import errors
 from hubpipe.compat import estimator
 from hubpipe.config import schema
 from hubpipe.inputs import cache, feeding, prepared, rows, sources, targets, vocab
+
+if TYPE_CHECKING:
+    from hubpipe.inputs import pretrained
 
 BAD_ROWS = ("error", "skip")
 
@@ -24,9 +29,29 @@ class TextData(prepared.Prepared):
 
     Attributes:
         vocabulary_path: file of the tokens of the training texts, one per line, most frequent first.
+        is_pair: whether a row has two texts.
+        embeddings: pre-trained vectors of words, if there are any.
     """
 
     vocabulary_path: str
+    is_pair: bool = False
+    embeddings: "pretrained.Embeddings | None" = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the texts of a row are called, in the data and as inputs of a module."""
+        return rows.TEXT_COLUMNS if self.is_pair else rows.TEXT_COLUMNS[:1]
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Also "embeddings" -> SHA-256 of words and vectors, if there are any."""
+        found = super().fingerprint
+        return found if self.embeddings is None else {**found, "embeddings": self.embeddings.fingerprint}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else to tell of the data, a line each."""
+        return (str(self.embeddings),) if self.embeddings else ()
 
 
 def prepare_section(
@@ -49,6 +74,7 @@ def prepare_section(
         eval_sample=section.eval.sample,
         format=section.format,
         text=section.text,
+        text_pair=section.text_pair,
         label=section.label,
         columns=section.columns,
         weight=section.weight,
@@ -58,6 +84,8 @@ def prepare_section(
         lowercase=model.vocabulary.lowercase,
         max_vocabulary=model.vocabulary.max_vocabulary,
         min_count=model.vocabulary.min_count,
+        boundaries=model.vocabulary.boundaries,
+        embeddings=model.encoder.embeddings if isinstance(model, schema.TextModel) else None,
     )
 
 
@@ -70,6 +98,7 @@ def prepare(
     eval_sample: str | None = None,
     format: str = "auto",
     text: str = "text",
+    text_pair: str | None = None,
     label: str = "label",
     columns: Sequence[str] | None = None,
     weight: str | None = None,
@@ -79,6 +108,8 @@ def prepare(
     lowercase: bool,
     max_vocabulary: int,
     min_count: int,
+    boundaries: bool = False,
+    embeddings: schema.Embeddings | None = None,
 ) -> TextData:
     """Reads training and evaluation data into the cache, or finds them there.
 
@@ -93,6 +124,7 @@ def prepare(
         eval_sample: a key of sources.SAMPLES.
         format: one of rows.FORMATS, or "auto".
         text: the column or key of the text.
+        text_pair: that of the second text of a pair; None if rows have one text.
         label: the column or key of the label.
         columns: names of the columns of csv and tsv files that have no header line.
         weight: the column or key of the weight of a row; None for none.
@@ -102,12 +134,15 @@ def prepare(
         lowercase: whether tokens are in lower case.
         max_vocabulary: the most tokens in the vocabulary.
         min_count: how often a token of the vocabulary occurs at least.
+        boundaries: whether the ends of a text are words of its n-grams, too.
+        embeddings: pre-trained vectors of words, if there are any.
     Returns:
         TextData.
     Raises:
         InputError: a file or row that cannot be used, labels that do not suit the head, a label of the evaluation
-            data that the training data lack, or no token for the vocabulary.
-        ValueError: an unknown `format` or `bad_rows`, or not exactly one of paths and sample.
+            data that the training data lack, no token for the vocabulary, or embeddings that cannot be read.
+        UsageError: embeddings, without the extra to read them.
+        ValueError: an unknown `format` or `bad_rows`, not exactly one of paths and sample, or pairs of a sample.
     """
     if bad_rows not in BAD_ROWS:
         raise ValueError(f"bad_rows {bad_rows!r} is not one of {', '.join(BAD_ROWS)}")
@@ -115,6 +150,7 @@ def prepare(
     reading = {
         "format": format,
         "text": text,
+        "text_pair": text_pair,
         "label": label,
         "columns": columns and tuple(columns),
         "weight": weight,
@@ -122,7 +158,7 @@ def prepare(
     }
     train = _source("train", train_paths, train_sample, reading)
     evaluation = _source("eval", eval_paths, eval_sample, reading)
-    counts = vocab.TokenCounts(ngrams=ngrams, lowercase=lowercase)
+    counts = vocab.TokenCounts(ngrams=ngrams, lowercase=lowercase, boundaries=boundaries)
 
     def write_vocabulary(directory: str) -> None:
         vocabulary = counts.vocabulary(max_vocabulary=max_vocabulary, min_count=min_count)
@@ -141,16 +177,27 @@ def prepare(
         skip_bad_rows=bad_rows == "skip",
         is_weighted=weight is not None,
         train_reading={
-            "ngrams": ngrams, "lowercase": lowercase, "max_vocabulary": max_vocabulary, "min_count": min_count
+            "ngrams": ngrams,
+            "lowercase": lowercase,
+            "max_vocabulary": max_vocabulary,
+            "min_count": min_count,
+            "boundaries": boundaries,
         },
         finish=write_vocabulary,
-    )  # fmt: skip
-    return TextData(**vars(data), vocabulary_path=os.path.join(data.directory, _VOCABULARY))
+    )
+    vocabulary_path = os.path.join(data.directory, _VOCABULARY)
+    found = None
+    if embeddings is not None:
+        found = _pretrained().prepare(embeddings, vocabulary_path, lowercase=lowercase, cache_dir=cache_dir)
+    return TextData(
+        **vars(data), vocabulary_path=vocabulary_path, is_pair=text_pair is not None, embeddings=found
+    )
 
 
-def module_arguments(data: TextData) -> dict[str, str | None]:
-    """What the data tell the function that makes the module: dict of the files' paths."""
-    return {"vocabulary_path": data.vocabulary_path, "labels_path": data.labels_path}
+def module_arguments(data: TextData) -> dict[str, Any]:
+    """What the data tell the function that makes the module: dict of the files' paths, and of embeddings."""
+    arguments = {"vocabulary_path": data.vocabulary_path, "labels_path": data.labels_path}
+    return arguments if data.embeddings is None else {**arguments, "embeddings": data.embeddings}
 
 
 def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]:
@@ -180,30 +227,33 @@ def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]
 def input_fn(data: TextData, mode: str, **options: Any) -> Callable[[], tf.data.Dataset]:
     """Makes the input_fn for estimator.train or estimator.evaluate, of features {"text": string [batch]}.
 
+    Pairs have "text_b" as well.
+
     Args:
         data: from `prepare`.
         mode: "train" for the training rows; "eval" or "infer" for one pass over the evaluation rows in order.
         **options: batch_size and so on, see feeding.input_fn.
     """
-    return feeding.input_fn(data, mode, columns={"text": tf.string}, **options)
+    return feeding.input_fn(data, mode, columns=dict.fromkeys(data.columns, tf.string), **options)
 
 
 def create_serving_input_fn(data: TextData) -> Callable[[], estimator.export.ServingInputReceiver]:
-    """What declares the features of a served model: texts, whatever the data are."""
-    del data
-    return serving_input_fn
+    """What declares the features of a served model: texts, or pairs of them."""
+    return lambda: serving_input_fn(data.columns)
 
 
-def serving_input_fn() -> estimator.export.ServingInputReceiver:
+def serving_input_fn(columns: Sequence[str] = rows.TEXT_COLUMNS[:1]) -> estimator.export.ServingInputReceiver:
     """Declares what a served model receives: texts, not yet split into tokens.
 
-    Graph effects: adds the placeholder "text", string [batch].
+    Graph effects: adds the placeholders "text" and, of pairs, "text_b", string [batch].
 
+    Args:
+        columns: what the texts are called.
     Returns:
-        ServingInputReceiver of {"text": string [batch]}.
+        ServingInputReceiver of dict column -> string [batch].
     """
-    texts = tf.compat.v1.placeholder(tf.string, [None], name="text")
-    return estimator.export.ServingInputReceiver({"text": texts}, {"text": texts})
+    texts = {name: tf.compat.v1.placeholder(tf.string, [None], name=name) for name in columns}
+    return estimator.export.ServingInputReceiver(texts, texts)
 
 
 def _source(
@@ -212,8 +262,20 @@ def _source(
     if (paths is None) == (sample is None):
         raise ValueError(f"give either {split}_paths or {split}_sample (got {paths!r} and {sample!r})")
     if sample is not None:
+        if reading["text_pair"] is not None:
+            raise ValueError(f"text_pair {reading['text_pair']!r}: the sample {sample!r} has no pairs")
         return sources.Sample(sample, split)
     return sources.Files((paths,) if isinstance(paths, str) else tuple(paths), **reading)
+
+
+def _pretrained() -> types.ModuleType:
+    """The reader of embedding files, which needs an extra."""
+    try:
+        return importlib.import_module("hubpipe.inputs.pretrained")
+    except ModuleNotFoundError as error:
+        raise errors.UsageError(
+            f"model_fn.encoder.embeddings: {error}; install it with: pip install 'hubpipe[embeddings]'"
+        ) from error
 
 
 def _labels_of(source: sources.Source) -> Callable[[rows.Skipped | None], Iterator[rows.Label]]:
@@ -222,5 +284,6 @@ def _labels_of(source: sources.Source) -> Callable[[rows.Skipped | None], Iterat
 
 def _counted(data: Iterator[rows.Row], counts: vocab.TokenCounts) -> Iterator[rows.Row]:
     for row in data:
-        counts.add(row.text)
+        for text in row.texts:
+            counts.add(text)
         yield row

@@ -1,6 +1,6 @@
 """Vocabulary files, one token or label per line, and how they are built; imports no TensorFlow.
 
-Tokens are those of the text model's graph (hubpipe.models.text): the text in lower case, split at everything that
+Tokens are those of the text model's graph (models.text.tokens): the text in lower case, split at everything that
 is not a letter, a number or an apostrophe, and n-grams joined with one space. Python and TensorFlow agree on every
 character that is in the Unicode tables of both; one that only the newer table has is a separator to the other.
 Texts have no NUL, as hubpipe.inputs.rows makes sure: tf.strings.lower drops the rest of a text after one.
@@ -16,22 +16,26 @@ from hubpipe import errors
 from hubpipe.files import atomic
 
 _WORD = re.compile(r"[\w']+")  # without "_", RE2's [\p{L}\p{N}']+
+_START, _END = "<", ">"
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _MAX_COUNTED = 4_000_000  # distinct tokens, about 500 MB
 
 
-def tokenize(text: str, *, ngrams: int, lowercase: bool) -> list[str]:
+def tokenize(text: str, *, ngrams: int, lowercase: bool, boundaries: bool = False) -> list[str]:
     """Splits a text as the graph of the text model does.
 
     Args:
         text: any string.
         ngrams: the most words in a token, at least 1.
         lowercase: whether upper and lower case are the same.
+        boundaries: whether the ends of the text are words of its n-grams, too: "<" and ">", which no word is.
     Returns:
         The words, then the pairs of words, and so on up to `ngrams` words; never with a line end in them.
     """
     words = _WORD.findall((text.lower() if lowercase else text).replace("_", " "))
     tokens = list(words)
+    if boundaries and words:
+        words = [_START, *words, _END]
     for n in range(2, ngrams + 1):
         tokens += map(" ".join, zip(*(words[i:] for i in range(n)), strict=False))
     return tokens
@@ -75,14 +79,15 @@ class Counts:
 class TokenCounts(Counts):
     """Counts the tokens of texts."""
 
-    def __init__(self, *, ngrams: int, lowercase: bool, max_counted: int = _MAX_COUNTED):
+    def __init__(
+        self, *, ngrams: int, lowercase: bool, boundaries: bool = False, max_counted: int = _MAX_COUNTED
+    ):
         super().__init__(max_counted=max_counted)
-        self._ngrams = ngrams
-        self._lowercase = lowercase
+        self._rules = {"ngrams": ngrams, "lowercase": lowercase, "boundaries": boundaries}
 
     def add(self, text: str) -> None:
         """Counts the tokens of one text."""
-        self.update(tokenize(text, ngrams=self._ngrams, lowercase=self._lowercase))
+        self.update(tokenize(text, **self._rules))
 
 
 def build(texts: Iterable[str], *, ngrams: int, lowercase: bool, max_vocabulary: int, min_count: int) -> list[str]:

@@ -8,7 +8,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import hub
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.models import heads, optimizers
+from hubpipe.models import heads, optimizers, pretrained
 
 # Scope of the module's variables in the training graph.
 MODULE_SCOPE = "module"
@@ -18,7 +18,12 @@ AVERAGE_LOSS = "average_loss"
 
 
 def create_model_fn(
-    spec: hub.ModuleSpec, head: heads.Head, optimizer: schema.Optimizer, *, export_name: str
+    spec: hub.ModuleSpec,
+    head: heads.Head,
+    optimizer: schema.Optimizer,
+    *,
+    export_name: str,
+    start: pretrained.Start | None = None,
 ) -> Callable[..., estimator.EstimatorSpec]:
     """The model_fn that trains a module as its consumer would, registered for export.
 
@@ -27,6 +32,7 @@ def create_model_fn(
         head: what turns the module's output into a loss.
         optimizer: how the weights of both are updated.
         export_name: the name that exporters export the module by.
+        start: vectors of a file that a table of the module starts with, if there are any.
     Returns:
         function (features, labels, mode) -> EstimatorSpec. features: dict of the inputs of the module's default
         signature; labels: what hubpipe.inputs.feeding says, None for predictions.
@@ -39,6 +45,8 @@ def create_model_fn(
         tags = {"train"} if is_training else None
         module = hub.Module(spec, trainable=is_training, name=MODULE_SCOPE, tags=tags)
         hub.register_module_for_export(module, export_name)
+        if start is not None:
+            start.initialize(module)
         logits = heads.logits(head, module, features)
         if mode == estimator.ModeKeys.PREDICT:
             predictions = head.predictions(logits)
@@ -55,6 +63,8 @@ def create_model_fn(
         tf1.summary.scalar("data_loss", loss)
         total = tf.add_n([loss, *regularization])
         tf1.summary.scalar("total_loss", total)
-        return estimator.EstimatorSpec(mode, loss=total, train_op=optimizers.minimize(total, optimizer))
+        frozen_until = {} if start is None else start.frozen_until(module)
+        train_op = optimizers.minimize(total, optimizer, frozen_until=frozen_until)
+        return estimator.EstimatorSpec(mode, loss=total, train_op=train_op)
 
     return model_fn

@@ -1,5 +1,8 @@
 """Optimizers and learning-rate schedules, from the config to a train_op."""
 
+import types
+from collections.abc import Mapping
+
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
@@ -7,23 +10,40 @@ from hubpipe.config import schema
 from hubpipe.models import adam
 
 
-def minimize(loss: tf.Tensor, config: schema.Optimizer) -> tf.Operation:
+def minimize(
+    loss: tf.Tensor, config: schema.Optimizer, *, frozen_until: Mapping[str, int] = types.MappingProxyType({})
+) -> tf.Operation:
     """One training step: gradients, clipping, the updates of moving averages, and the step counter.
 
     Args:
         loss: float32 [], regularization losses included.
         config: which optimizer.
+        frozen_until: dict name of a variable -> step before which its gradients count as zeros.
     """
     step = tf1.train.get_or_create_global_step()
     rate = learning_rate(config.learning_rate, step)
     tf1.summary.scalar("learning_rate", rate)
     optimizer = _OPTIMIZERS[type(config)](rate, config)
     gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
+    untils = [frozen_until.get(variable.name) for variable in variables]
+    gradients = [
+        gradient if until is None else _zeros_before(until, gradient, step)
+        for gradient, until in zip(gradients, untils, strict=True)
+    ]
     if config.clip_norm is not None:
         gradients, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
         tf1.summary.scalar("gradient_norm", norm)
     with tf.control_dependencies(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)):
         return optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=step)
+
+
+def _zeros_before(
+    until: int, gradient: tf.Tensor | tf.IndexedSlices, step: tf.Tensor
+) -> tf.Tensor | tf.IndexedSlices:
+    counts = tf.cast(step >= until, tf.float32)
+    if isinstance(gradient, tf.IndexedSlices):
+        return tf.IndexedSlices(gradient.values * counts, gradient.indices, gradient.dense_shape)
+    return gradient * counts
 
 
 def learning_rate(config: float | schema.Schedule, step: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ from absl import logging
 from hubpipe import errors, inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
-from hubpipe.models import heads, model_fn, warm_start
+from hubpipe.models import heads, model_fn, pretrained, warm_start
 from hubpipe.training import datasets
 from hubpipe.training.cluster import strategies, tf_config
 
@@ -40,10 +40,11 @@ def create(
         )
     _check_oldest_reader(config.export.oldest_reader, spec)
     head = heads.create(config.model_fn.head, data.labels, data.moments)
+    start = pretrained.start(config.model_fn, arguments.get("embeddings"))
     training = config.training
     distribution = tf_config.check(task, training.distribution)
     return tf_estimator.Estimator(
-        model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name),
+        model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name, start=start),
         config.model_dir,
         tf_estimator.RunConfig(
             tf_random_seed=config.seed,

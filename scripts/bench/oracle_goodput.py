@@ -12,11 +12,12 @@ estimator = tf.estimator  # loaded here, before hubpipe is: untouched by its com
 
 from hubpipe import models  # noqa: E402
 from hubpipe.inputs import text as text_inputs  # noqa: E402
-from hubpipe.models import heads, model_fn, text  # noqa: E402
+from hubpipe.models import heads, model_fn  # noqa: E402
+from hubpipe.models.text import module  # noqa: E402
 from hubpipe.training import datasets  # noqa: E402
 
 # The same module_fn and model_fn, built by tensorflow_hub.
-model_fn.hub = text.hub = tensorflow_hub
+model_fn.hub = module.hub = tensorflow_hub
 
 _EXPORTS_TO_KEEP = 5
 

@@ -10,7 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[2] / "hubpipe"
 # Folder -> the folders of hubpipe it may import from, besides itself.
 ALLOWED = {
     "config": set(),
-    "inputs": {"compat", "config", "files", "own_code"},
+    "inputs": {"compat", "config", "embeddings", "files", "own_code"},
     "models": {"compat", "config", "hub", "own_code"},
     "examples": set(),
     "training": {"cli", "compat", "config", "exporters", "files", "inputs", "models", "store"},
@@ -31,6 +31,8 @@ ALLOWED = {
 ONLY_PARTS = {
     ("models", "config"): ("hubpipe.config.schema", "hubpipe.config.wording"),
     ("inputs", "config"): ("hubpipe.config.schema", "hubpipe.config.wording"),
+    # What reads the files; what makes modules of them is above models.
+    ("inputs", "embeddings"): tuple(f"hubpipe.embeddings.{part}" for part in ("reader", "streaming", "text")),
 }
 FOR_ALL = {"errors", "version"}
 WITHOUT_TENSORFLOW = {"config", "store", "reports", "files"}

@@ -18,7 +18,7 @@ def test_an_error_names_ten_and_counts_the_others():
     assert lines[9:] == [
         "a.txt: line 10: it is empty",
         "a.txt: and 2 more",
-        "To leave such lines out and count them, use --bad_lines=skip.",
+        "To leave such lines out and count them, use --bad_lines=skip (in a config: bad_lines: skip).",
     ]
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from hubpipe.config.schema.fields import Section, Text
 from hubpipe.config.schema.heads import DEFAULT_METRICS, METRICS
 from hubpipe.config.schema.inputs import Inputs
-from hubpipe.config.schema.models import Model
+from hubpipe.config.schema.models import Model, Pair, TextModel
 from hubpipe.config.schema.optimizers import Adam, Optimizer
 from hubpipe.config.schema.retrain import Gates, Retrain
 from hubpipe.config.schema.training import Evaluation, Export, Selection, StoreSection, Training
@@ -51,6 +51,15 @@ class Config(Section):
         known = METRICS.get(kind, {}).get(metric)
         higher = known if value.higher_is_better is None else value.higher_is_better
         return value.model_copy(update={"metric": metric, "higher_is_better": higher})
+
+    @field_validator("model_fn")
+    @classmethod
+    def _default_pair(cls, value: Model, info: ValidationInfo) -> Model:
+        """An encoder of texts reads pairs if the inputs are pairs."""
+        is_pair = getattr(info.data.get("inputs"), "text_pair", None) is not None
+        if not is_pair or not isinstance(value, TextModel) or value.encoder.pair is not None:
+            return value
+        return value.model_copy(update={"encoder": value.encoder.model_copy(update={"pair": Pair()})})
 
 
 def json_schema() -> dict[str, Any]:

@@ -57,6 +57,9 @@ class TextInputs(Section):
         "auto", description="format of the files; auto: by the ending of each file"
     )
     text: Text = Field("text", description="column (csv, tsv) or key (jsonl) of the text")
+    text_pair: Text | None = Field(
+        None, description="column (csv, tsv) or key (jsonl) of the second text of a pair; null: rows are texts"
+    )
     label: Text = Field("label", description="column (csv, tsv) or key (jsonl) of the label")
     weight: Text | None = Field(
         None, description="column (csv, tsv) or key (jsonl) of the weight of a row, a number >= 0; null: none"
@@ -122,6 +125,7 @@ Inputs = Annotated[TextInputs | ImageInputs, Field(discriminator="kind")]
 
 # The keys that name columns of tables; null means the column of the key's own name.
 COLUMN_KEYS = {TextInputs: ("text", "label"), ImageInputs: ("image", "label")}
+_OPTIONAL_COLUMN_KEYS = ("text_pair", "weight")  # of some kinds; null means that there is no such column
 
 # What the data of each kind tell a function that makes a module, if it has an argument of that name.
 MODULE_ARGUMENTS = {
@@ -133,5 +137,5 @@ MODULE_ARGUMENTS = {
 def column_names(inputs: Inputs) -> dict[str, str]:
     """The columns of tables that a section names: dict key -> column."""
     names = {key: getattr(inputs, key) or key for key in COLUMN_KEYS[type(inputs)]}
-    weight = getattr(inputs, "weight", None)
-    return names if weight is None else {**names, "weight": weight}
+    optional = {key: getattr(inputs, key, None) for key in _OPTIONAL_COLUMN_KEYS}
+    return names | {key: column for key, column in optional.items() if column is not None}

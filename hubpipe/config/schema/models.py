@@ -2,17 +2,80 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from hubpipe.config.schema.fields import Decay, ImportPath, Rate, Section, Text
 from hubpipe.config.schema.heads import ClassificationHead, Head
+
+
+class Convolution(Section):
+    """Filters over neighbouring words; the most that each finds in a text. https://aclanthology.org/D14-1181"""
+
+    widths: tuple[PositiveInt, ...] = Field(
+        (2, 3, 4), strict=False, min_length=1, description="words that a filter sees; each width has its filters"
+    )
+    filters: PositiveInt = Field(64, description="of each width")
+    max_words: PositiveInt = Field(400, description="words of a text that are read; what follows is not")
+
+    @field_validator("widths")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"expected each width once; got {', '.join(map(str, value))}")
+        return value
+
+
+class Embeddings(Section):
+    """Vectors of a file of GloVe, word2vec or fastText, beside the encoder's own; needs the extra [embeddings]."""
+
+    file: Text = Field(description="path; a relative one starts at the current directory")
+    train: Literal["frozen", "tuned", "tuned_after"] = Field(
+        "frozen",
+        description="frozen: never changed, by consumers neither; tuned: trained; tuned_after: from a step on",
+    )
+    tuned_after_steps: PositiveInt | None = Field(
+        None, description="training steps before the vectors are trained; with train: tuned_after alone"
+    )
+    all_words: bool = Field(
+        False, description="take all words of the file; false: those in the vocabulary of the training texts"
+    )
+    bad_lines: Literal["error", "skip"] = Field("error", description="malformed lines: stop, or count")
+
+    @model_validator(mode="after")
+    def _steps_of_tuned_after(self) -> "Embeddings":
+        if (self.train == "tuned_after") != (self.tuned_after_steps is not None):
+            given = "none" if self.tuned_after_steps is None else self.tuned_after_steps
+            raise ValueError(f"tuned_after_steps goes with train: tuned_after alone, got {given}, {self.train}")
+        return self
+
+
+class Pair(Section):
+    """What becomes of the encodings u, v of two texts. Source: https://arxiv.org/abs/1705.02364"""
+
+    combine: tuple[Literal["concat", "difference", "product"], ...] = Field(
+        ("concat", "difference", "product"),
+        strict=False,
+        min_length=1,
+        description="concat: u and v; difference: |u - v|; product: u * v, element by element",
+    )
+    hidden_units: tuple[PositiveInt, ...] = Field(
+        (128,), strict=False, description="units of each dense layer after that; the last is the module's output"
+    )
+
+    @field_validator("combine")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"expected each once; got {', '.join(value)}")
+        return value
 
 
 class TextEncoder(Section):
     """Pooled embeddings of words, n-grams and characters, then dense layers; this part becomes the module."""
 
     embedding_dim: PositiveInt = Field(64, description="columns of each embedding table")
-    ngrams: int = Field(2, ge=1, le=4, description="longest n-gram, in words")
+    ngrams: int = Field(2, ge=1, le=4, description="longest n-gram, in words; with pooling: conv 1")
+    boundaries: bool = Field(False, description="the ends of a text are words of its n-grams, too")
     char_ngrams: tuple[PositiveInt, ...] = Field(
         (3, 4),
         strict=False,
@@ -20,14 +83,23 @@ class TextEncoder(Section):
     )
     char_buckets: PositiveInt = Field(5000, description="embeddings shared, by hash, by the n-grams of characters")
     word_dropout: Rate = Field(
-        0.75, description="fraction of n-grams left out of each text in training; none while the dropout rate is 0"
+        0.75,
+        description="fraction of n-grams (with pooling: conv, of words) left out of each text in training; none "
+        "while the dropout rate is 0",
     )
     hidden_units: tuple[PositiveInt, ...] = Field(
         (128,), strict=False, description="units of each dense layer; the last is the module's output"
     )
     activation: Literal["relu", "tanh", "gelu", "swish"] = Field("relu", description="of the dense layers")
-    pooling: Literal["mean", "sqrtn"] = Field(
-        "mean", description="divide the sum of a text's n embeddings by n (mean) or by its square root (sqrtn)"
+    pooling: Literal["mean", "sqrtn", "attention", "conv"] = Field(
+        "mean",
+        description="divide the sum of a text's n embeddings by n (mean) or by its square root (sqrtn); weigh "
+        "them by a learned attention; or conv: convolutions of its words, in their order",
+    )
+    conv: Convolution = Field(Convolution(), description="for pooling: conv")
+    embeddings: Embeddings | None = Field(None, description="pre-trained vectors of words; null: none")
+    pair: Pair | None = Field(
+        None, description="how two texts become one vector; null: the defaults, if inputs.text_pair is set"
     )
     lowercase: bool = Field(True, description="lower-case the text, in the graph")
     max_vocabulary: PositiveInt = Field(50000, description="most n-grams in the vocabulary; the commonest stay")
@@ -126,6 +198,7 @@ class Vocabulary(Section):
     """Which tokens of the training texts are counted, and which stay."""
 
     ngrams: int = Field(1, ge=1, le=4, description="longest n-gram, in words")
+    boundaries: bool = Field(False, description="the ends of a text, < and >, are words of its n-grams, too")
     lowercase: bool = Field(True, description="lower-case the tokens")
     max_vocabulary: PositiveInt = Field(50000, description="most n-grams in the vocabulary; the commonest stay")
     min_count: PositiveInt = Field(2, description="occurrences an n-gram needs to enter the vocabulary")

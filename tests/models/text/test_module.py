@@ -1,57 +1,16 @@
-"""Tests of hubpipe.models.text."""
+"""Tests of hubpipe.models.text.module."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
-from hubpipe import hub
+from hubpipe.config import schema
 from hubpipe.inputs import vocab
+from hubpipe.models.text import module as module_lib
+from tests.models.text.applied import HARD_TEXTS, Applied
 
 TEXTS = ["The cat sat", "cat", ""]
-HARD_TEXTS = [
-    "",
-    " \t\r\n ",
-    "one",
-    "Don't STOP, 'quoted' words -- a_b-c.d",
-    "ÀÉÎ straße ŒUVRE ΑΣ ǅ ПРИВЕТ",
-    "日本語 テキスト 中文,分词",
-    "emoji 👍🏽 between zero\u200bwidth and non\u00a0breaking\u2028lines",
-    "1,000.50 ² ½ ٣٤ Ⅷ",
-    "combining e\u0301 and \u0915\u094d\u0937",
-    "NUL\x00inside",
-    "one two one two three four five",
-    "<tag attr=\"a\">&amp;\\n $^.*[x]",
-    "word " * 500,
-]
-
-
-class Applied:
-    """A module in a graph of its own, with a session."""
-
-    def __init__(self, spec, *, tags=None, trainable=False, signature="default"):
-        self.graph = tf.Graph()
-        with self.graph.as_default():
-            tf1.set_random_seed(1)
-            self.module = hub.Module(spec, trainable=trainable, tags=tags)
-            infos = self.module.get_input_info_dict(signature)
-            self.inputs = {name: tf1.placeholder(info.dtype, info.get_shape()) for name, info in infos.items()}
-            self.outputs = self.module(self.inputs, signature=signature, as_dict=True)
-            self.session = tf1.Session()
-            self.session.run([tf1.global_variables_initializer(), tf1.tables_initializer()])
-
-    def __call__(self, output="default", **inputs):
-        return self.session.run(self.outputs[output], {self.inputs[name]: inputs[name] for name in inputs})
-
-    def collection(self, key):
-        return self.session.run(self.graph.get_collection(key))
-
-    def load(self, name, value):
-        with self.graph.as_default():
-            self.module.variable_map[name].load(value, self.session)
-
-    def values(self):
-        return self.session.run(self.module.variable_map)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "sqrtn"])
@@ -72,19 +31,35 @@ def test_pooled_are_the_embeddings_of_the_tokens_of_vocab(create_spec, ngrams, l
         np.testing.assert_allclose(vector, total / max(divisor, 1), rtol=1e-4, atol=1e-5, err_msg=repr(text))
 
 
-def test_a_text_does_not_depend_on_the_others_of_its_batch(create_spec):
-    module = Applied(create_spec(encoder={"char_ngrams": [2, 3]}))
+ENCODERS = {
+    "mean": {},
+    "boundaries": {"boundaries": True, "ngrams": 3},
+    "attention": {"pooling": "attention"},
+    "conv": {"pooling": "conv", "ngrams": 1, "conv": {"widths": [1, 2, 5], "filters": 4}},
+    "conv, cut": {"pooling": "conv", "ngrams": 1, "conv": {"max_words": 3}},
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_text_does_not_depend_on_the_others_of_its_batch(create_spec, name):
+    module = Applied(create_spec(encoder={"char_ngrams": [2, 3], **ENCODERS[name]}))
+    for variable, value in module.values().items():  # queries and biases start at 0
+        noise = np.random.default_rng(len(variable)).normal(size=value.shape)
+        module.load(variable, noise.astype(np.float32) ** 2)
     together = module(text=[*TEXTS, *HARD_TEXTS])
     alone = [module(text=[text])[0] for text in [*TEXTS, *HARD_TEXTS]]
-    np.testing.assert_allclose(together, alone, atol=1e-6)
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+    assert np.ptp(together, axis=0).max() > 0.1
     assert module(text=[]).shape == (0, 4)
 
 
-def test_a_text_without_words_is_pooled_to_zeros(create_spec):
-    module = Applied(create_spec(encoder={"char_ngrams": [2]}))
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_text_without_words_is_pooled_to_zeros(create_spec, name):
+    module = Applied(create_spec(encoder={"char_ngrams": [2], **ENCODERS[name]}))
     found = module("pooled", text=["", " ?! ", "cat"])
-    np.testing.assert_array_equal(found[:2], np.zeros([2, 6]))
-    assert np.all(found[2] != 0)
+    np.testing.assert_array_equal(found[:2], np.zeros_like(found[:2]))
+    assert np.any(found[2] != 0)
+    np.testing.assert_array_equal(module("pooled", text=[" ", ""]), np.zeros_like(found[:2]))
 
 
 def test_unknown_words_share_the_buckets(create_spec):
@@ -207,3 +182,71 @@ def test_regularization_losses_are_those_of_the_config(create_spec):
 def test_without_regularizers_there_are_no_losses(create_spec):
     module = Applied(create_spec(), trainable=True, tags={"train"})
     assert module.collection(tf1.GraphKeys.REGULARIZATION_LOSSES) == []
+
+
+def test_the_regularizers_are_of_variables_that_are_there(create_spec):
+    for encoder in (*ENCODERS.values(), {"pair": {}}, {"pair": {"hidden_units": [3, 2]}}):
+        spec = create_spec(encoder={"char_ngrams": [2], **encoder})
+        model = schema.TextModel.model_validate({"kind": "text", "encoder": {"hidden_units": [4], **encoder}})
+        kernels = {name for name in spec.variable_shapes() if name.endswith("kernel")}
+        assert {name for name in module_lib.regularizers(model) if name.endswith("kernel")} == kernels
+
+
+PAIRS = {"text": ["the cat", "sat", ""], "text_b": ["the cat", "dog", "cat"]}
+
+
+def test_a_pair_is_what_both_encodings_make(create_spec):
+    spec = create_spec(encoder={"pair": {"hidden_units": []}})
+    found = Applied(spec)(**PAIRS)
+    single = Applied(spec, signature="text")
+    left, right = single(text=PAIRS["text"]), single(text=PAIRS["text_b"])
+    expected = np.concatenate([left, right, np.abs(left - right), left * right], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert np.any(left != right)
+    assert single("pooled", text=PAIRS["text"]).shape == (3, 3)
+
+
+@pytest.mark.parametrize("combine, dim", [(["concat"], 8), (["difference"], 4), (["product", "difference"], 8)])
+def test_ways_to_combine(create_spec, combine, dim):
+    spec = create_spec(encoder={"pair": {"combine": combine, "hidden_units": []}})
+    assert Applied(spec)(**PAIRS).shape == (3, dim)
+
+
+def test_a_pair_has_dense_layers_of_its_own(create_spec):
+    spec = create_spec(encoder={"pair": {"hidden_units": [6, 5]}})
+    assert spec.get_output_info_dict()["default"].get_shape().as_list() == [None, 5]
+    assert sorted(spec.get_signature_names()) == ["default", "hyperparameters", "labels", "text"]
+    assert sorted(spec.get_input_info_dict("hyperparameters")) == [
+        "batch_norm_momentum", "dropout_rate", "text", "text_b"
+    ]  # fmt: skip
+    module = Applied(spec)
+    values = module.values()
+    assert values["pair_1/kernel"].shape == (16, 6)
+    assert values["pair_2/bias"].shape == (5,)
+    assert module(**PAIRS).shape == (3, 5)
+    assert np.any(module(**PAIRS) != module(text=PAIRS["text_b"], text_b=PAIRS["text"]))
+
+
+def test_both_texts_of_a_pair_train_the_averages_once(create_spec):
+    spec = create_spec(encoder={"pair": {}}, batch_norm={"momentum": 0.5})
+    pair = Applied(spec, trainable=True, tags={"train"})
+    single = Applied(spec, trainable=True, tags={"train"}, signature="text")
+    updates = [applied.graph.get_collection(tf1.GraphKeys.UPDATE_OPS) for applied in (pair, single)]
+    assert [len(ops) for ops in updates] == [2, 2]
+    pair.session.run(updates[0], {pair.inputs[name]: texts for name, texts in PAIRS.items()})
+    single.session.run(updates[1], {single.inputs["text"]: PAIRS["text"] + PAIRS["text_b"]})
+    for name in ("hidden_1/moving_mean", "hidden_1/moving_variance"):
+        assert np.any(pair.values()[name] != Applied(spec).values()[name])
+        np.testing.assert_allclose(pair.values()[name], single.values()[name], rtol=1e-5, atol=1e-7)
+
+
+def test_words_of_a_convolution_are_left_out_whole(create_spec):
+    encoder = {"pooling": "conv", "ngrams": 1, "char_ngrams": [2], "conv": {"widths": [1]}, "word_dropout": 0.75}
+    training = Applied(create_spec(encoder=encoder, dropout={"rate": 0.5}), tags={"train"})
+    training.load("conv_1/bias", np.full(64, -1e-7, np.float32))
+    training.load("conv_1/kernel", np.ones([6, 64], np.float32))
+    training.load("embedding", np.ones([5, 3], np.float32))
+    training.load("char_embedding", np.ones([5000, 3], np.float32))
+    found = training("pooled", text=["cat"] * 1000)
+    assert set(np.unique(found[:, 0])) == {0.0, np.float32(6 - 1e-7)}
+    assert np.mean(found[:, 0] == 0) == pytest.approx(0.75, abs=0.05)
