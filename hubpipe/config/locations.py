@@ -25,7 +25,9 @@ def locate(loc: tuple[str | int, ...]) -> tuple[document.Path, type[schema.Secti
             annotation = union[part]
             continue
         inner = section(annotation)
-        if inner:
+        if typing.get_origin(_unwrap(annotation)[0]) is dict:  # of names that the user chose
+            annotation = typing.get_args(_unwrap(annotation)[0])[1]
+        elif inner:
             around = inner
             field = inner.model_fields.get(part)
             annotation = field.annotation if field else None

@@ -18,7 +18,12 @@ from hubpipe.config import schema
 from hubpipe.inputs import rows
 
 # By name, since rows, sources and vocab are to be imported without TensorFlow, which the readers need.
-INPUTS = {schema.TextInputs: "hubpipe.inputs.text", schema.ImageInputs: "hubpipe.inputs.image"}
+INPUTS = {
+    schema.TextInputs: "hubpipe.inputs.text",
+    schema.ImageInputs: "hubpipe.inputs.image",
+    schema.TabularInputs: "hubpipe.inputs.tabular",
+    schema.CustomInputs: "hubpipe.inputs.custom",
+}
 
 
 class Data(Protocol):
@@ -32,6 +37,7 @@ class Data(Protocol):
         skipped: dict "train", "eval" -> the bad rows left out.
         fingerprint: dict "train", "eval" -> SHA-256 of what was read, 64 hexadecimal digits.
         moments: (mean, standard deviation) of the training labels that are numbers, (0, 1) of others.
+        notes: lines for the user on what the data told.
     """
 
     labels: list[str]
@@ -41,6 +47,7 @@ class Data(Protocol):
     skipped: dict[str, rows.Skipped]
     fingerprint: dict[str, str]
     moments: tuple[float, float]
+    notes: tuple[str, ...]
 
 
 def reader(section: schema.Inputs) -> types.ModuleType:

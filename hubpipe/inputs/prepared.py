@@ -36,6 +36,7 @@ class Prepared:
         train: the training rows.
         evaluation: the evaluation rows.
         is_weighted: whether rows have weights.
+        notes: lines for the user on what the data told.
     """
 
     target: targets.Target
@@ -45,6 +46,7 @@ class Prepared:
     train: cache.Records
     evaluation: cache.Records
     is_weighted: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def num_train(self) -> int:

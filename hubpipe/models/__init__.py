@@ -5,29 +5,32 @@ from typing import Any
 
 from hubpipe import errors, hub
 from hubpipe.config import schema
-from hubpipe.models import custom, fit, image, imported, keras, text
+from hubpipe.models import custom, fit, image, imported, keras, tabular, text, warm_start
 
 # What makes the module of each kind of model.
 MODELS = {
     schema.TextModel: text.create_spec,
     schema.ImageModel: image.create_spec,
+    schema.TabularModel: tabular.create_spec,
     schema.KerasModel: keras.create_spec,
     schema.CustomModel: custom.create_spec,
     schema.ImportedModel: imported.create_spec,
 }
-# The regularizers that the config gives to variables; a kind that is not here has them in its own code.
-REGULARIZERS = {
+# Those who read the kind's config for the regularizers of variables; other kinds have them in their own code.
+_REGULARIZERS = {
     schema.TextModel: text.regularizers,
     schema.ImageModel: image.regularizers,
     schema.CustomModel: custom.regularizers,
     schema.ImportedModel: imported.regularizers,
 }
+_VOCABULARY_TABLE = "embedding"  # the variable of the words of texts
 # What is judged before data are read, of the kinds that bring something from outside; and the key that names it.
 _CHECKS = {
     schema.KerasModel: keras.check,
     schema.CustomModel: custom.check,
     schema.ImportedModel: imported.check,
 }
+_FEATURES = "features"
 _KEYS = {schema.KerasModel: keras.KEY, schema.CustomModel: custom.KEY, schema.ImportedModel: imported.KEY}
 
 
@@ -42,7 +45,41 @@ def check(model: schema.Model, inputs: schema.Inputs) -> None:
         TrainingError: Keras 2 is not installed.
     """
     if type(model) in _CHECKS:
-        _CHECKS[type(model)](model, schema.MODULE_ARGUMENTS[type(inputs)])
+        _CHECKS[type(model)](model, (*schema.MODULE_ARGUMENTS[type(inputs)], _FEATURES))
+
+
+def regularizers(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str, schema.Regularizer] | None:
+    """The regularizers that the config gives to variables.
+
+    Args:
+        model: the model's config.
+        arguments: what the data tell; see create_spec.
+    Returns:
+        dict name of a variable in the module -> its regularizer; None if the config does not say.
+    """
+    if isinstance(model, schema.TabularModel):
+        return tabular.regularizers(model, arguments["table"])
+    return _REGULARIZERS[type(model)](model) if type(model) in _REGULARIZERS else None
+
+
+def parts(model: schema.Model) -> dict[str, schema.Optimizer]:
+    """The optimizer of each scope of the module that the config trains with one of its own."""
+    return tabular.optimizers(model) if isinstance(model, schema.TabularModel) else {}
+
+
+def vocabularies(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str, warm_start.Vocabulary]:
+    """The variables whose rows are tokens, which a warm start takes over token by token.
+
+    Args:
+        model: the model's config.
+        arguments: what the data tell; see create_spec.
+    Returns:
+        dict name of a variable in the module -> the tokens.
+    """
+    if isinstance(model, schema.TabularModel):
+        return tabular.vocabularies(model, arguments["table"])
+    path = arguments.get("vocabulary_path")
+    return {} if path is None else {_VOCABULARY_TABLE: warm_start.Vocabulary(path)}
 
 
 def create_spec(
@@ -58,8 +95,8 @@ def create_spec(
     Raises:
         ConfigError: the module cannot be made, or does not fit the features or the head.
     """
-    if isinstance(model, schema.ImportedModel):
-        arguments = {**arguments, "features": features}
+    if type(model) in _CHECKS:
+        arguments = {**arguments, _FEATURES: features}
     spec = MODELS[type(model)](model, export, **arguments)
     problems = fit.problems(spec, features)
     if problems:

@@ -23,6 +23,7 @@ def create_model_fn(
     optimizer: schema.Optimizer,
     *,
     export_name: str,
+    parts: Mapping[str, schema.Optimizer] | None = None,
     start: pretrained.Start | None = None,
 ) -> Callable[..., estimator.EstimatorSpec]:
     """The model_fn that trains a module as its consumer would, registered for export.
@@ -32,11 +33,14 @@ def create_model_fn(
         head: what turns the module's output into a loss.
         optimizer: how the weights of both are updated.
         export_name: the name that exporters export the module by.
+        parts: dict scope in the module -> how the weights in it are updated, where that is different.
         start: vectors of a file that a table of the module starts with, if there are any.
     Returns:
         function (features, labels, mode) -> EstimatorSpec. features: dict of the inputs of the module's default
         signature; labels: what hubpipe.inputs.feeding says, None for predictions.
     """
+
+    scoped = {f"{MODULE_SCOPE}/{scope}": part for scope, part in (parts or {}).items()}
 
     def model_fn(
         features: Mapping[str, tf.Tensor], labels: tf.Tensor | Mapping[str, tf.Tensor] | None, mode: str
@@ -64,7 +68,7 @@ def create_model_fn(
         total = tf.add_n([loss, *regularization])
         tf1.summary.scalar("total_loss", total)
         frozen_until = {} if start is None else start.frozen_until(module)
-        train_op = optimizers.minimize(total, optimizer, frozen_until=frozen_until)
+        train_op = optimizers.minimize(total, optimizer, parts=scoped, frozen_until=frozen_until)
         return estimator.EstimatorSpec(mode, loss=total, train_op=train_op)
 
     return model_fn

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules, from the config to a train_op."""
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
@@ -11,30 +11,53 @@ from hubpipe.models import adam
 
 
 def minimize(
-    loss: tf.Tensor, config: schema.Optimizer, *, frozen_until: Mapping[str, int] = types.MappingProxyType({})
+    loss: tf.Tensor,
+    config: schema.Optimizer,
+    *,
+    parts: Mapping[str, schema.Optimizer] | None = None,
+    frozen_until: Mapping[str, int] = types.MappingProxyType({}),
 ) -> tf.Operation:
     """One training step: gradients, clipping, the updates of moving averages, and the step counter.
 
     Args:
         loss: float32 [], regularization losses included.
         config: which optimizer.
+        parts: dict scope -> the optimizer of the variables in it, where that is another one.
         frozen_until: dict name of a variable -> step before which its gradients count as zeros.
     """
     step = tf1.train.get_or_create_global_step()
-    rate = learning_rate(config.learning_rate, step)
-    tf1.summary.scalar("learning_rate", rate)
-    optimizer = _OPTIMIZERS[type(config)](rate, config)
-    gradients, variables = zip(*optimizer.compute_gradients(loss), strict=True)
-    untils = [frozen_until.get(variable.name) for variable in variables]
-    gradients = [
-        gradient if until is None else _zeros_before(until, gradient, step)
-        for gradient, until in zip(gradients, untils, strict=True)
-    ]
-    if config.clip_norm is not None:
-        gradients, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
-        tf1.summary.scalar("gradient_norm", norm)
+    configs = {"": config, **(parts or {})}
+    optimizers = {scope: _create(part, scope, step) for scope, part in configs.items()}
+    found: dict[str, list[tuple[tf.Tensor, tf.Variable]]] = {scope: [] for scope in configs}
+    for gradient, variable in optimizers[""].compute_gradients(loss):
+        if variable.name in frozen_until:
+            gradient = _zeros_before(frozen_until[variable.name], gradient, step)
+        scope = next((scope for scope in parts or () if variable.op.name.startswith(f"{scope}/")), "")
+        found[scope].append((gradient, variable))
+    *others, last = [scope for scope, pairs in found.items() if pairs]
+    clipped = {scope: _clipped(pairs, configs[scope], scope) for scope, pairs in found.items() if pairs}
     with tf.control_dependencies(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)):
-        return optimizer.apply_gradients(zip(gradients, variables, strict=True), global_step=step)
+        applied = [optimizers[scope].apply_gradients(clipped[scope]) for scope in others]
+        with tf.control_dependencies(applied):
+            return optimizers[last].apply_gradients(clipped[last], global_step=step)
+
+
+def _create(config: schema.Optimizer, scope: str, step: tf.Tensor) -> tf1.train.Optimizer:
+    rate = learning_rate(config.learning_rate, step)
+    tf1.summary.scalar(f"{scope}/learning_rate".lstrip("/"), rate)
+    return _OPTIMIZERS[type(config)](rate, config)
+
+
+def _clipped(
+    pairs: Sequence[tuple[tf.Tensor, tf.Variable]], config: schema.Optimizer, scope: str
+) -> list[tuple[tf.Tensor, tf.Variable]]:
+    """Gradients and variables, the norm of the gradients at most what the config allows."""
+    if config.clip_norm is None:
+        return list(pairs)
+    gradients, variables = zip(*pairs, strict=True)
+    gradients, norm = tf.clip_by_global_norm(gradients, config.clip_norm)
+    tf1.summary.scalar(f"{scope}/gradient_norm".lstrip("/"), norm)
+    return list(zip(gradients, variables, strict=True))
 
 
 def _zeros_before(
@@ -110,5 +133,8 @@ _OPTIMIZERS = {
     ),
     schema.Ftrl: lambda rate, config: tf1.train.FtrlOptimizer(
         rate, config.learning_rate_power, config.initial_accumulator_value
+    ),
+    schema.WideFtrl: lambda rate, config: tf1.train.FtrlOptimizer(
+        rate, config.learning_rate_power, config.initial_accumulator_value, config.l1
     ),
 }

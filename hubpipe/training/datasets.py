@@ -37,6 +37,8 @@ def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progre
     """Shows how many rows there are, which were left out, and where training ends."""
     classes = f", {len(data.labels)} labels" if data.labels else ""
     progress.note(f"{config.name}: {data.num_train} training rows, {data.num_eval} evaluation rows{classes}")
+    for line in data.notes:
+        progress.note(line)
     for split, skipped in data.skipped.items():
         if skipped and skipped.count:
             progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from absl import logging
 
@@ -44,7 +44,14 @@ def create(
     training = config.training
     distribution = tf_config.check(task, training.distribution)
     return tf_estimator.Estimator(
-        model_fn.create_model_fn(spec, head, config.optimizer, export_name=config.name, start=start),
+        model_fn.create_model_fn(
+            spec,
+            head,
+            config.optimizer,
+            export_name=config.name,
+            parts=models.parts(config.model_fn),
+            start=start,
+        ),
         config.model_dir,
         tf_estimator.RunConfig(
             tf_random_seed=config.seed,
@@ -57,16 +64,16 @@ def create(
             log_step_count_steps=training.log_every_steps,
             **strategies.run_config_arguments(distribution),
         ),
-        warm_start_from=_warm_start(spec, warm_start_from, arguments.get("vocabulary_path")),
+        warm_start_from=_warm_start(spec, warm_start_from, models.vocabularies(config.model_fn, arguments)),
     )
 
 
 def _warm_start(
-    spec, module_dir: str | None, vocabulary_path: str | None
+    spec, module_dir: str | None, vocabularies: Mapping[str, warm_start.Vocabulary]
 ) -> tf_estimator.WarmStartSettings | None:
     if module_dir is None:
         return None
-    settings, anew = warm_start.settings(spec, module_dir, vocabulary_path=vocabulary_path)
+    settings, anew = warm_start.settings(spec, module_dir, vocabularies=vocabularies)
     if anew:
         logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
     return settings

@@ -40,7 +40,7 @@ def create_verdicts(
         manifest={
             "config": config.model_dump(mode="json"),
             "seed": config.seed,
-            "regularizers": _regularizers(config.model_fn),
+            "regularizers": _regularizers(config, data),
             "data": {
                 "fingerprint": data.fingerprint,
                 "rows": {"train": data.num_train, "eval": data.num_eval},
@@ -71,9 +71,7 @@ def _average(config: schema.Config, data: inputs.Data) -> averaging.Plan | None:
     return averaging.Plan(training.average_last, input_fn, training.average_batches)
 
 
-def _regularizers(model: schema.Model) -> dict[str, dict[str, float]] | None:
+def _regularizers(config: schema.Config, data: inputs.Data) -> dict[str, dict[str, float]] | None:
     """What the config asks of the regularization losses, dict variable -> l1, l2; None if it does not say."""
-    if type(model) not in models.REGULARIZERS:
-        return None
-    found = models.REGULARIZERS[type(model)](model)
+    found = models.regularizers(config.model_fn, inputs.reader(config.inputs).module_arguments(data))
     return found and {name: weights.model_dump() for name, weights in found.items()}

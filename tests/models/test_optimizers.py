@@ -52,7 +52,10 @@ def test_every_kind_goes_down(config):
 
 @pytest.mark.parametrize(
     "union, table",
-    [(schema.Optimizer, optimizers._OPTIMIZERS), (schema.Schedule, optimizers._SCHEDULES)],
+    [
+        (schema.Optimizer, optimizers._OPTIMIZERS.keys() - {schema.WideFtrl}),  # which a wide part has alone
+        (schema.Schedule, optimizers._SCHEDULES),
+    ],
     ids=["optimizers", "schedules"],
 )
 def test_every_kind_of_the_schema_is_there(union, table):

@@ -41,7 +41,8 @@ def _started(spec, settings, tmp_path):
 
 
 def _settings(spec, path, tmp_path):
-    return warm_start.settings(spec, path, vocabulary_path=str(tmp_path / "vocabulary.txt"))
+    vocabularies = {"embedding": warm_start.Vocabulary(str(tmp_path / "vocabulary.txt"))}
+    return warm_start.settings(spec, path, vocabularies=vocabularies)
 
 
 def test_the_same_encoder_starts_with_all_weights(published, create_spec, tmp_path):

@@ -1,10 +1,11 @@
 """Sections of the data, by kind."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from hubpipe.config.schema.fields import Files, Rate, Section, Text
+from hubpipe.config.schema.features import OTHERS, AutoFeature, Features
+from hubpipe.config.schema.fields import Files, ImportPath, Rate, Section, Text
 
 # Keys of which a source holds exactly one.
 SOURCE_KEYS = ("sample", "files")
@@ -44,6 +45,14 @@ class ImageSource(Source):
         None,
         description="take the images below this folder of folders and tars alone; null: where some are below "
         "train and others below eval, val, valid, validation, dev or test, those of the split; else all",
+    )
+
+
+class TableSource(Source):
+    """Where rows of tables come from: a built-in sample or files, exactly one of them."""
+
+    sample: Literal["unicode"] | None = Field(
+        None, description="built-in data: unicode, characters and their general category, of Unicode 3.2"
     )
 
 
@@ -121,16 +130,82 @@ class ImageInputs(Section):
     shuffle: bool = Field(True, description="shuffle the training images, anew in each epoch")
 
 
-Inputs = Annotated[TextInputs | ImageInputs, Field(discriminator="kind")]
+class TabularInputs(Section):
+    """Rows of named columns, one of which is the label."""
+
+    kind: Literal["tabular"] = Field(description="kind of inputs")
+    train: TableSource = Field(description="rows to train on")
+    eval: TableSource = Field(description="rows to evaluate each checkpoint on")
+    format: Literal["auto", "csv", "tsv", "jsonl", "tfrecord", "parquet"] = Field(
+        "auto", description="format of the files; auto: by the ending of each file"
+    )
+    label: Text = Field("label", description="column (csv, tsv, parquet) or key (jsonl, tfrecord) of the label")
+    weight: Text | None = Field(
+        None, description="column or key of the weight of a row, a number >= 0; null: none"
+    )
+    label_aliases: dict[str, Text] = Field(
+        {}, description="labels that are another one: {written: meant}, such as {'<=50K.': '<=50K'}"
+    )
+    features: Features = Field(
+        {OTHERS: AutoFeature(kind="auto")},
+        description="columns that the module takes, and their kinds: {age: numeric, zip: {kind: categorical}}; "
+        "'*' stands for all others. auto: all but the label, and the training data tell their kinds",
+    )
+    exclude: tuple[Text, ...] = Field((), strict=False, description="columns that '*' does not stand for")
+    missing: tuple[str, ...] = Field(
+        ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"),
+        strict=False,
+        description="texts that stand for no value, here and in the module",
+    )
+    columns: tuple[Text, ...] | None = Field(
+        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
+    )
+    bad_rows: Literal["error", "skip"] = Field(
+        "error",
+        description="a row that cannot be read (wrong number of fields, a text for a number, missing label): "
+        "stop, or count",
+    )
+    batch_size: PositiveInt = Field(128, description="rows per training step")
+    shuffle: bool = Field(True, description="shuffle the training rows, anew in each epoch")
+
+
+class CustomInputs(Section):
+    """Rows that a function of the user's own supplies; see hubpipe/inputs/custom.py for what it must do."""
+
+    kind: Literal["custom"] = Field(description="kind of inputs")
+    input_fn: ImportPath = Field(
+        description="function that returns a tf.data.Dataset of (features, labels): 'package.module:function'"
+    )
+    params: dict[str, Any] = Field({}, description="keyword arguments of input_fn")
+    labels: tuple[Text, ...] | None = Field(
+        None, strict=False, description="class names in the order of their numbers; null: of the training data"
+    )
+    fingerprint_fn: ImportPath | None = Field(
+        None,
+        description="function that returns a text which changes when the data do: 'package.module:function'; "
+        "null: all rows are read at each start, to see",
+    )
+    batch_size: PositiveInt = Field(128, description="rows per training step")
+    shuffle: bool = Field(True, description="what input_fn is told in training, if it takes shuffle")
+
+
+Inputs = Annotated[TextInputs | ImageInputs | TabularInputs | CustomInputs, Field(discriminator="kind")]
 
 # The keys that name columns of tables; null means the column of the key's own name.
-COLUMN_KEYS = {TextInputs: ("text", "label"), ImageInputs: ("image", "label")}
+COLUMN_KEYS = {
+    TextInputs: ("text", "label"),
+    ImageInputs: ("image", "label"),
+    TabularInputs: ("label",),
+    CustomInputs: (),
+}
 _OPTIONAL_COLUMN_KEYS = ("text_pair", "weight")  # of some kinds; null means that there is no such column
 
 # What the data of each kind tell a function that makes a module, if it has an argument of that name.
 MODULE_ARGUMENTS = {
     TextInputs: ("labels_path", "vocabulary_path"),
     ImageInputs: ("image_size", "labels_path"),
+    CustomInputs: ("labels_path",),
+    TabularInputs: ("labels_path", "table"),
 }
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_
 
 from hubpipe.config.schema.fields import Decay, ImportPath, Rate, Section, Text
 from hubpipe.config.schema.heads import ClassificationHead, Head
+from hubpipe.config.schema.optimizers import WideFtrl
 
 
 class Convolution(Section):
@@ -194,6 +195,67 @@ class ImageModel(Section):
     head: Head = Field(ClassificationHead(kind="classification"), description="loss and metrics")
 
 
+class _Deep(Section):
+    embedding_dim: PositiveInt | None = Field(
+        None, description="columns of the embedding table of each feature; null: by its number of categories"
+    )
+    hidden_units: tuple[PositiveInt, ...] = Field(
+        (128, 64), strict=False, min_length=1, description="units of each dense layer; the last is the output"
+    )
+    activation: Literal["relu", "tanh", "gelu", "swish"] = Field("relu", description="of the dense layers")
+
+
+class _Wide(Section):
+    crosses: tuple[tuple[Text, ...], ...] = Field(
+        (), strict=False, description="lists of features whose combinations of categories have a weight each"
+    )
+    cross_buckets: PositiveInt = Field(2000, description="weights shared, by hash, by the combinations of a cross")
+    wide_optimizer: WideFtrl = Field(
+        WideFtrl(kind="ftrl", learning_rate=0.1, l1=0.001), description="of the wide part's weights alone"
+    )
+
+
+class DeepEncoder(_Deep):
+    """Embeddings of categories and normalized numbers, then dense layers."""
+
+    kind: Literal["deep"] = Field(description="kind of encoder")
+
+
+class WideEncoder(_Wide):
+    """A sparse linear model: a weight for each number, category and combination of categories."""
+
+    kind: Literal["wide"] = Field(description="kind of encoder")
+
+
+class WideAndDeepEncoder(_Deep, _Wide):
+    """Both, added up to logits. Source: https://arxiv.org/abs/1606.07792."""
+
+    kind: Literal["wide_and_deep"] = Field(description="kind of encoder")
+
+
+TabularEncoder = Annotated[DeepEncoder | WideEncoder | WideAndDeepEncoder, Field(discriminator="kind")]
+
+
+class TabularRegularizers(Section):
+    """Penalties of the deep part; the wide part has the L1 of its optimizer."""
+
+    embedding: Regularizer = Field(Regularizer(), description="of the embedding tables")
+    kernel: Regularizer = Field(Regularizer(), description="of the kernels of the dense layers")
+
+
+class TabularModel(Section):
+    """An encoder of rows of a table, and the head it is trained with."""
+
+    kind: Literal["tabular"] = Field(description="kind of model")
+    encoder: TabularEncoder = Field(DeepEncoder(kind="deep"), description="the part that becomes the module")
+    regularizers: TabularRegularizers = Field(
+        TabularRegularizers(), description="L1 and L2 penalties of the deep part, exported too"
+    )
+    dropout: Dropout = Field(Dropout(), description="dropout before the dense layers of the deep part")
+    batch_norm: BatchNorm = Field(BatchNorm(), description="batch normalization in the deep part")
+    head: Head = Field(ClassificationHead(kind="classification"), description="loss and metrics")
+
+
 class Vocabulary(Section):
     """Which tokens of the training texts are counted, and which stay."""
 
@@ -250,7 +312,7 @@ class ImportedModel(Section):
 
     kind: Literal["imported"] = Field(description="kind of model")
     module: Text = Field(description="path or URL of the TF1 Hub module; it becomes part of the new one")
-    trainable: bool = Field(False, description="fine-tune its weights, with its own regularization losses; false: frozen")
+    trainable: bool = Field(False, description="fine-tune its weights, with its own regularization losses, too")
     signature: Text = Field("default", description="signature of the imported module that is applied")
     output: Text = Field("default", description="output of that signature, float32 [batch, dim]")
     hidden_units: tuple[PositiveInt, ...] = Field(
@@ -260,8 +322,12 @@ class ImportedModel(Section):
     regularizers: ImportedRegularizers = Field(
         ImportedRegularizers(), description="L1 and L2 penalties of the dense layers, exported too"
     )
-    dropout: Dropout = Field(Dropout(), description="dropout before each dense layer")
-    batch_norm: BatchNorm = Field(BatchNorm(), description="batch normalization in the dense layers")
+    dropout: Dropout = Field(
+        Dropout(), description="before each dense layer, and in a fine-tuned module whose signature takes dropout_rate"
+    )
+    batch_norm: BatchNorm = Field(
+        BatchNorm(), description="in the dense layers; the momentum also in a fine-tuned module that takes it"
+    )
     head: Head = Field(ClassificationHead(kind="classification"), description="the part that stays behind")
 
     @property
@@ -270,7 +336,9 @@ class ImportedModel(Section):
         return Vocabulary(min_count=1)
 
 
-Model = Annotated[TextModel | ImageModel | KerasModel | CustomModel | ImportedModel, Field(discriminator="kind")]
+Model = Annotated[
+    TextModel | ImageModel | TabularModel | KerasModel | CustomModel | ImportedModel, Field(discriminator="kind")
+]
 
 # Those made by a function of the user's own, whose arguments are `params`.
 OWN_MODELS = (KerasModel, CustomModel)

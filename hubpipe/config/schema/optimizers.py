@@ -107,4 +107,13 @@ class Ftrl(OptimizerSection):
     initial_accumulator_value: NonNegativeFloat = Field(0.1, description="start of the sums of squared gradients")
 
 
+class WideFtrl(Ftrl):
+    """FTRL with L1, for sparse linear weights alone: no penalty in the loss makes them zero, and few to store.
+
+    Source: "Exporting models in the TF1 Hub format", Advice for publishers, which excepts L1 in wide models.
+    """
+
+    l1: NonNegativeFloat = Field(0.0, description="weight of the sum of absolute values; not exported")
+
+
 Optimizer = Annotated[Adam | Adagrad | Sgd | Momentum | Ftrl, Field(discriminator="kind")]

@@ -1,0 +1,259 @@
+"""What the training data tell of the columns of a table: kinds, statistics, vocabularies.
+
+Kinds of columns that the config leaves to the data: numbers are numeric, dates as in ISO 8601 are dates, others
+are categories. Numbers with leading zeros are codes, thus categories. Left out are columns of one value, whole
+numbers that rise from row to row, since they only count them, and texts most of which occur once.
+"""
+
+import math
+import os
+import random
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hubpipe import errors
+from hubpipe.config import schema
+from hubpipe.inputs import tabular_dates, targets, vocab
+
+MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
+
+_CODE = re.compile(r"[+-]?0[0-9]")
+_MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
+_MAX_COUNTED = 200_000  # different values of a column whose kind is not known
+_MIN_RISING = 10  # fewer numbers may well rise by chance
+
+
+def number(text: str) -> float:
+    """Reads a number, NaN for a missing one.
+
+    Raises:
+        InputError: it is none, or not finite.
+    """
+    if not text:
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or "_" in text:
+        raise errors.InputError(f"is not a number ({text!r})")
+    return value
+
+
+class Numeric:
+    """A column of numbers."""
+
+    parse = staticmethod(number)
+
+    def __init__(self, name: str, feature: schema.NumericFeature):
+        self._name, self._feature = name, feature
+        self._moments = targets.Moments()
+        self._count = self._missing = 0
+        self._sampled: list[float] = []
+        self._random = random.Random(0)  # the same data give the same boundaries
+
+    def add(self, value: float) -> None:
+        """Takes the value of one row in."""
+        if math.isnan(value):
+            self._missing += 1
+            return
+        self._count += 1
+        self._moments.add(math.copysign(math.log1p(abs(value)), value) if self._feature.log else value, 1.0)
+        if self._feature.buckets is not None:
+            self._sample(value)
+
+    def _sample(self, value: float) -> None:
+        """Keeps a fair sample of bounded size. Source: https://doi.org/10.1145/3147.3165, algorithm R."""
+        if len(self._sampled) < _MAX_SAMPLED:
+            self._sampled.append(value)
+            return
+        place = self._random.randrange(self._count)
+        if place < _MAX_SAMPLED:
+            self._sampled[place] = value
+
+    def learned(self, directory: str) -> schema.NumericColumn:
+        """What the rows told. Raises InputError if none had a value."""
+        del directory
+        if not self._count:
+            raise errors.InputError(f"feature {self._name!r} has no value in the training data")
+        indicator = self._feature.missing_indicator
+        mean, std = self._moments.values
+        return schema.NumericColumn(
+            kind="numeric",
+            column=self._name,
+            log=self._feature.log,
+            mean=mean,
+            std=std or 1.0,
+            boundaries=self._boundaries(),
+            missing_indicator=self._missing > 0 if indicator is None else indicator,
+        )
+
+    def _boundaries(self) -> tuple[float, ...]:
+        count = self._feature.buckets
+        if count is None:
+            return ()
+        ordered = sorted(self._sampled)
+        found = {ordered[len(ordered) * place // count] for place in range(1, count)}
+        return tuple(sorted(found - {ordered[0]}))
+
+
+class Categorical:
+    """A column of categories."""
+
+    def __init__(self, name: str, feature: schema.CategoricalFeature):
+        self._name, self._feature = name, feature
+        self._values = vocab.Counts()
+
+    def parse(self, text: str) -> str:
+        """Takes any text."""
+        return text
+
+    def add(self, value: str) -> None:
+        """Takes the value of one row in."""
+        if value and self._feature.hash_buckets is None:
+            self._values.update([value])
+
+    def learned(self, directory: str) -> schema.CategoricalColumn:
+        """What the rows told; writes the vocabulary. Raises InputError if it would be empty."""
+        feature = self._feature
+        path, size, buckets = None, 0, feature.hash_buckets
+        if buckets is None:
+            frequent = self._values.vocabulary(max_vocabulary=feature.max_vocabulary, min_count=feature.min_count)
+            if not frequent:
+                raise errors.InputError(
+                    f"feature {self._name!r}: no value occurs {feature.min_count} times in the training data; "
+                    "lower its min_count, or leave it out"
+                )
+            tokens = [MISSING, *(token for token in frequent if token != MISSING)]
+            path = f"vocabulary_{schema.input_name(self._name)}.txt"
+            size, buckets = len(tokens), feature.oov_buckets
+            vocab.write(os.path.join(directory, path), tokens)
+        return schema.CategoricalColumn(
+            kind="categorical", column=self._name, vocabulary_path=path, size=size, buckets=buckets
+        )
+
+
+class Date:
+    """A column of dates."""
+
+    def __init__(self, name: str, feature: schema.DateFeature):
+        self._name, self._feature = name, feature
+        self._format = tabular_dates.format_of(feature.format)
+        if "hour" in feature.parts and "H" not in self._format.groups:
+            raise errors.InputError(f"feature {name!r}: format {feature.format!r} lacks %H, needed by part hour")
+        self._days, self._years = targets.Moments(), targets.Moments()
+        self._latest: int | None = None
+
+    def parse(self, text: str) -> dict[str, int] | None:
+        """Takes a date apart, None for a missing one. Raises InputError for another text."""
+        found = self._format.parse(text)
+        if text and found is None:
+            raise errors.InputError(f"is no date of format {self._feature.format!r} ({text!r})")
+        return found
+
+    def add(self, value: Mapping[str, int] | None) -> None:
+        """Takes the value of one row in."""
+        if value is not None:
+            day = tabular_dates.day(value)
+            self._latest = day if self._latest is None else max(self._latest, day)
+            self._days.add(day, 1.0)
+            self._years.add(value["Y"], 1.0)
+
+    def learned(self, directory: str) -> schema.DateColumn:
+        """What the rows told. Raises InputError if none had a date."""
+        del directory
+        if self._latest is None:
+            raise errors.InputError(f"feature {self._name!r} has no value in the training data")
+        (mean_day, std_day), (mean_year, std_year) = self._days.values, self._years.values
+        return schema.DateColumn(
+            kind="date",
+            column=self._name,
+            pattern=self._format.pattern,
+            groups=self._format.groups,
+            parts=self._feature.parts,
+            reference_day=self._latest,
+            mean_age_days=self._latest - mean_day,
+            std_age_days=std_day or 1.0,
+            mean_year=mean_year,
+            std_year=std_year or 1.0,
+        )
+
+
+class Auto:
+    """A column whose kind the rows will tell."""
+
+    def __init__(self, name: str, feature: schema.AutoFeature):
+        del feature
+        self._values = vocab.Counts(max_counted=_MAX_COUNTED)
+        self._rows = self._present = 0
+        self._last = -math.inf
+        self._is_rising = True
+        # Those that the values so far fit, the most special first.
+        self._fitting: dict[str, Any] = {
+            "numeric": Numeric(name, schema.NumericFeature(kind="numeric")),
+            "date": Date(name, schema.DateFeature(kind="date")),
+            "categorical": Categorical(name, schema.CategoricalFeature(kind="categorical")),
+        }
+
+    def parse(self, text: str) -> str:
+        """Takes any text."""
+        return text
+
+    def add(self, value: str) -> None:
+        """Takes the value of one row in."""
+        self._rows += 1
+        if value:
+            self._present += 1
+            self._values.update([value])
+            if _CODE.match(value) and "." not in value:
+                self._fitting.pop("numeric", None)
+        for kind, column in list(self._fitting.items()):
+            try:
+                parsed = column.parse(value)
+            except errors.InputError:
+                del self._fitting[kind]
+                continue
+            column.add(parsed)
+            if value and kind == "numeric":
+                self._is_rising = self._is_rising and parsed.is_integer() and parsed > self._last
+                self._last = parsed
+
+    def decided(self) -> tuple[Any, str]:
+        """The column of the kind that fits, None to leave it out; its kind, or why it is left out."""
+        if not self._present:
+            return None, "it has no value"
+        if max(self._values.counts.values(), default=0) == self._rows:
+            return None, "it has one value"
+        kind, column = next(iter(self._fitting.items()))
+        if kind == "numeric" and self._is_rising and self._present >= _MIN_RISING:
+            return None, "it only counts the rows"
+        again = sum(count for count in self._values.counts.values() if count > 1)
+        if kind == "categorical" and again < self._present / 2:
+            return None, "most of its values occur once"
+        return column, kind
+
+
+LEARNERS = {
+    schema.AutoFeature: Auto,
+    schema.NumericFeature: Numeric,
+    schema.CategoricalFeature: Categorical,
+    schema.DateFeature: Date,
+}
+
+
+def stored(column: schema.Column, text: str) -> float | str:
+    """What is kept of a value: the number of a numeric column, else the text.
+
+    Raises:
+        InputError: a text that the column cannot have.
+    """
+    if isinstance(column, schema.NumericColumn):
+        return number(text)
+    if isinstance(column, schema.DateColumn) and text and _format(column).parse(text) is None:
+        raise errors.InputError(f"is no date as in the training data ({text!r})")
+    return text
+
+
+def _format(column: schema.DateColumn) -> tabular_dates.Format:
+    return tabular_dates.Format(column.pattern, column.groups)
