@@ -1,65 +1,25 @@
 """Is the candidate good enough, and better than the current version on the same rows? Pure functions over scores.
 
-A metric of a version is a mean over the rows, or the macro F1. Differences of candidate and current are resampled
-over the rows, the same rows for both (paired bootstrap): an interval that contains 0 is called noise.
+Differences of candidate and current are resampled over the rows, the same rows for both (paired bootstrap): an
+interval that contains 0 is called noise. The metric is computed anew from each sample, so it may be of any kind.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; Koehn, "Statistical Significance
 Tests for Machine Translation Evaluation", https://aclanthology.org/W04-3250, section 4 (paired).
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hubpipe.gates import result
+from hubpipe.gates.scores import Scores
 
 GATE = "quality"
 _RESAMPLES = 1000
 _SEED = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """What a version makes of the evaluation rows, in their order.
-
-    Attributes:
-        per_row: dict metric -> float64 [rows]; the metric is their mean.
-        labels: int64 [rows], the right classes.
-        predicted: int64 [rows], the classes predicted, in the same numbering; -1 for one outside of it.
-    """
-
-    per_row: Mapping[str, np.ndarray]
-    labels: np.ndarray
-    predicted: np.ndarray
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics."""
-        return (*self.per_row, "macro_f1")
-
-    def value(self, metric: str, rows: np.ndarray | None = None) -> float:
-        """A metric over some rows.
-
-        Args:
-            metric: one of `metrics`.
-            rows: int64 [n], their places, with repeats; None for all.
-        """
-        chosen = slice(None) if rows is None else rows
-        if metric == "macro_f1":
-            return macro_f1(self.labels[chosen], self.predicted[chosen])
-        return float(np.mean(self.per_row[metric][chosen]))
-
-
-def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """The mean of the classes' F1 scores; a class that is neither a label nor predicted does not count."""
-    classes = int(max(labels.max(initial=0), predicted.max(initial=0))) + 1
-    hits = np.bincount(labels[labels == predicted], minlength=classes)
-    guesses = np.bincount(predicted[predicted >= 0], minlength=classes)
-    occurrences = np.bincount(labels, minlength=classes) + guesses
-    there = occurrences > 0
-    return float(np.mean(2.0 * hits[there] / occurrences[there])) if there.any() else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +40,16 @@ class Bounds:
 
 @dataclasses.dataclass(frozen=True)
 class SliceBounds:
-    """A minimum for every group of rows with one value of a column.
+    """Bounds for every group of rows with one value of a column.
 
     Attributes:
         metric: which.
-        at_least: the minimum.
+        bounds: what it must keep to in each group.
         min_rows: smaller groups are not judged.
     """
 
     metric: str
-    at_least: float
+    bounds: Bounds
     min_rows: int = 1
 
 
@@ -104,9 +64,9 @@ class Policy:
         noise: "publish" or "keep": what to do with an improvement inside the noise.
         confidence: of the intervals, in (0, 1).
         thresholds: dict metric -> Bounds of the candidate.
-        max_regression: dict metric -> by how much it may be worse than the current version; of a metric whose name
-            ends in "loss" lower is better, of others higher.
-        slices: minimums for groups of rows.
+        max_regression: dict metric -> by how much it may be worse than the current version.
+        lower_is_better: names of metrics; of all others higher is better.
+        slices: bounds for groups of rows.
         no_current: "publish" or "reject" if there is no current version.
         current_not_evaluable: the same if the current version cannot be evaluated.
         no_thresholds: the same if no thresholds are given.
@@ -119,6 +79,7 @@ class Policy:
     confidence: float = 0.95
     thresholds: Mapping[str, Bounds] = dataclasses.field(default_factory=dict)
     max_regression: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    lower_is_better: Collection[str] = ("loss",)
     slices: Sequence[SliceBounds] = ()
     no_current: str = "publish"
     current_not_evaluable: str = "reject"
@@ -145,8 +106,8 @@ class Difference:
 
     @property
     def is_noise(self) -> bool:
-        """Whether the interval contains 0."""
-        return self.low <= 0.0 <= self.high
+        """Whether the interval contains 0, or cannot be told."""
+        return not (self.low > 0.0 or self.high < 0.0)
 
     def describe(self, metric: str, confidence: float) -> str:
         """One line for people."""
@@ -163,13 +124,14 @@ def compare(
     """The improvement in a metric, with its interval over resampled rows."""
     sign = 1.0 if higher_is_better else -1.0
     rng = np.random.default_rng(_SEED)
-    count = len(candidate.labels)
+    count = len(candidate.weights)
     gains = []
     for _ in range(_RESAMPLES):
-        rows = rng.integers(0, count, count)
-        gains.append(sign * (candidate.value(metric, rows) - current.value(metric, rows)))
+        times = np.bincount(rng.integers(0, count, count), minlength=count)
+        gains.append(sign * (candidate.value(metric, times) - current.value(metric, times)))
+    finite = [gain for gain in gains if math.isfinite(gain)]  # a sample may lack what the metric needs
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(gains, [tail, 1.0 - tail])
+    low, high = np.quantile(finite, [tail, 1.0 - tail]) if finite else (math.nan, math.nan)
     values = candidate.value(metric), current.value(metric)
     return Difference(*values, sign * (values[0] - values[1]), float(low), float(high))
 
@@ -196,8 +158,7 @@ def check(
     """
     problems = [*_threshold_problems(policy, candidate), *_slice_problems(policy, candidate, slices)]
     notes: list[str] = []
-    metrics = {metric: candidate.value(metric) for metric in candidate.metrics}
-    numbers: dict[str, Any] = {"metrics": metrics, "is_better": True}
+    numbers: dict[str, Any] = {"metrics": _values(candidate), "is_better": True}
     decide = _decider(problems, notes)
     if not policy.thresholds:
         decide(policy.no_thresholds, "no thresholds are given")
@@ -206,10 +167,19 @@ def check(
     elif current is None:
         decide(policy.no_current, "there is no current version to compare with")
     else:
-        numbers["current"] = {metric: current.value(metric) for metric in current.metrics}
+        numbers["current"] = _values(current)
         _judge_improvement(policy, candidate, current, notes, numbers)
         problems += _regression_problems(policy, candidate, current)
     return result.Result(GATE, problems, notes, numbers)
+
+
+def _values(scores: Scores) -> dict[str, float | None]:
+    """All metrics as JSON values; None for one that is not finite."""
+    return {metric: _finite(scores.value(metric)) for metric in scores.metrics}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _decider(problems: list[str], notes: list[str]) -> Callable[[str, str], None]:
@@ -226,7 +196,7 @@ def _judge_improvement(
         candidate, current, policy.metric, higher_is_better=policy.higher_is_better, confidence=policy.confidence
     )
     notes.append(difference.describe(policy.metric, policy.confidence))
-    numbers["difference"] = dataclasses.asdict(difference)
+    numbers["difference"] = {name: _finite(value) for name, value in dataclasses.asdict(difference).items()}
     if not difference.gain >= policy.min_improvement:
         numbers["is_better"] = False
         notes.append(f"required is an improvement of at least {policy.min_improvement:g}")
@@ -253,7 +223,7 @@ def _regression_problems(policy: Policy, candidate: Scores, current: Scores) -> 
         if metric not in candidate.metrics:
             problems.append(f"max_regression of {metric!r}: there are {', '.join(sorted(candidate.metrics))}")
             continue
-        sign = -1.0 if metric.endswith("loss") else 1.0
+        sign = -1.0 if metric in policy.lower_is_better else 1.0
         new, old = candidate.value(metric), current.value(metric)
         if not sign * (new - old) >= -allowed:
             problems.append(f"{metric} is {new:.4f}, current {old:.4f}: worse by more than {allowed:g}")
@@ -264,16 +234,14 @@ def _slice_problems(policy: Policy, candidate: Scores, slices: Sequence[str] | N
     if not policy.slices:
         return []
     if slices is None:
-        return ["slices have minimums, but the evaluation data have no slice column"]
+        return ["slices have bounds, but the evaluation data have no slice column"]
     values = np.asarray(slices)
     problems = []
-    for bounds in policy.slices:
+    for wanted in policy.slices:
         for value in np.unique(values):
-            rows = np.flatnonzero(values == value)
-            found = candidate.value(bounds.metric, rows)
-            if len(rows) >= bounds.min_rows and not found >= bounds.at_least:
-                problems.append(
-                    f"slice {str(value)!r} ({len(rows)} rows): {bounds.metric} is {found:.4f}, "
-                    f"required is at least {bounds.at_least:g}"
-                )
+            is_inside = values == value
+            count = int(is_inside.sum())
+            problem = wanted.bounds.problem(candidate.value(wanted.metric, is_inside))
+            if count >= wanted.min_rows and problem:
+                problems.append(f"slice {str(value)!r} ({count} rows): {wanted.metric} is {problem}")
     return problems

@@ -1,6 +1,7 @@
 """What a published version, its module and its head, makes of evaluation rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,14 +14,25 @@ from hubpipe.models import heads
 _LEAST_PROBABILITY = 1e-7  # of a class that the version does not know
 
 
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """Evaluation rows, and how they are judged: the same for every version.
+
+    Attributes:
+        input_fn: returns the rows, one pass; classes are places in `labels`.
+        head: config of the head that losses and metrics are those of.
+        labels: the classes of the data; empty if labels are numbers.
+        moments: mean and standard deviation of training labels that are numbers.
+    """
+
+    input_fn: Callable[[], tf.data.Dataset]
+    head: schema.Head
+    labels: Sequence[str] = ()
+    moments: tuple[float, float] = (0.0, 1.0)
+
+
 def score(
-    module_dir: str,
-    *,
-    head: schema.Head,
-    head_prefix: str,
-    head_labels: Sequence[str],
-    input_fn: Callable[[], tf.data.Dataset],
-    labels: Sequence[str],
+    module_dir: str, *, head: schema.Head, head_prefix: str, head_labels: Sequence[str], judged: Judged
 ) -> dict[str, np.ndarray]:
     """Applies a version to evaluation rows.
 
@@ -29,25 +41,43 @@ def score(
         head: config of its head.
         head_prefix: of the tensor bundle of its head.
         head_labels: the classes that its head tells apart.
-        input_fn: returns the evaluation data, one pass; its labels are places in `labels`.
-        labels: the classes of the evaluation data. Rows of a class that the version does not know count as wrong.
+        judged: the rows; those of a class that the version does not know count as wrong.
     Returns:
-        dict "labels", "predicted" -> int64 [rows], places in `labels`, predicted -1 for a class outside of them;
-        "accuracy", "top_k_accuracy", "loss" -> float64 [rows].
+        dict of arrays, one value for each row: "weights" and "loss" float64 [rows], and by kind of head
+
+        classification: "labels" and "predicted" int64 [rows], places in the labels of the data, predicted -1 for a
+            class outside of them; "accuracy" and "top_k_accuracy" float64 [rows].
+        binary: "labels" int64 [rows], "logits" float64 [rows].
+        multi_label: "labels" bool and "logits" float64 [rows, classes], of data and version.
+        regression: "labels" and "predicted" float64 [rows].
     Raises:
         HubpipeError: the module cannot be loaded.
+        ValueError: its head is of another kind, or tells two other classes apart.
         tf.errors.OpError: the head's variables are not those of this config.
     """
-    known = {name: place for place, name in enumerate(head_labels)}
-    to_head = np.array([known.get(name, -1) for name in labels], np.int64)
-    places = {name: place for place, name in enumerate(labels)}
-    from_head = np.array([places.get(name, -1) for name in head_labels], np.int64)
-    top_k = min(head.top_k, len(head_labels))
-    batches: list[Mapping[str, np.ndarray]] = []
+    if head.kind != judged.head.kind:
+        raise ValueError(f"its head is {head.kind}, that of the config is {judged.head.kind}")
+    logits, labels, weights = _applied(module_dir, head, head_prefix, head_labels, judged.input_fn)
+    rows = _ROWS[type(head)](logits.astype(np.float64), labels, list(head_labels), judged)
+    return {**rows, "weights": weights.astype(np.float64)}
+
+
+def _applied(
+    module_dir: str,
+    head: schema.Head,
+    head_prefix: str,
+    head_labels: Sequence[str],
+    input_fn: Callable[[], tf.data.Dataset],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits [rows, units], labels and weights of all rows."""
+    batches: list[tuple[np.ndarray, ...]] = []
     with tf.Graph().as_default(), tf1.Session() as session:
-        features, classes = tf1.data.make_one_shot_iterator(input_fn()).get_next()
+        features, labels = tf1.data.make_one_shot_iterator(input_fn()).get_next()
+        labels, weights = heads.split(labels)
+        if weights is None:
+            weights = tf.ones(tf.shape(labels)[:1])
         module = hub.Module(module_dir)
-        logits = heads.logits(heads.HEADS[type(head)](head, head_labels), module, features)
+        logits = heads.logits(heads.create(head, head_labels), module, features)
         inside = {variable.op.name for variable in module.variables}
         outside = [variable for variable in tf1.global_variables() if variable.op.name not in inside]
         session.run([tf1.global_variables_initializer(), tf1.tables_initializer()])
@@ -55,17 +85,21 @@ def score(
             tf1.train.Saver(outside).restore(session, head_prefix)
         while True:
             try:
-                found, right = session.run((logits, classes))
+                batches.append(session.run((logits, labels, weights)))
             except tf.errors.OutOfRangeError:
                 break
-            batches.append(_rows(found.astype(np.float64), right, to_head, from_head, top_k))
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    return tuple(map(np.concatenate, zip(*batches, strict=True)))
 
 
-def _rows(
-    logits: np.ndarray, labels: np.ndarray, to_head: np.ndarray, from_head: np.ndarray, top_k: int
+def _of_classes(
+    logits: np.ndarray, labels: np.ndarray, head_labels: list[str], judged: Judged
 ) -> dict[str, np.ndarray]:
-    wanted = to_head[labels]  # [batch], -1 where the version does not know the class
+    known = {name: place for place, name in enumerate(head_labels)}
+    to_head = np.array([known.get(name, -1) for name in judged.labels], np.int64)
+    places = {name: place for place, name in enumerate(judged.labels)}
+    from_head = np.array([places.get(name, -1) for name in head_labels], np.int64)
+    top_k = min(judged.head.top_k, len(head_labels))
+    wanted = to_head[labels]  # [rows], -1 where the version does not know the class
     is_known = wanted >= 0
     rows = np.arange(len(labels))
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -79,3 +113,57 @@ def _rows(
         "top_k_accuracy": (is_known & (higher < top_k)).astype(np.float64),
         "loss": np.where(is_known, -log_probabilities[rows, wanted], -np.log(_LEAST_PROBABILITY)),
     }
+
+
+def _of_two_classes(
+    logits: np.ndarray, labels: np.ndarray, head_labels: list[str], judged: Judged
+) -> dict[str, np.ndarray]:
+    if sorted(head_labels) != sorted(judged.labels):
+        raise ValueError(f"its head tells {_both(head_labels)} apart, the data have {_both(judged.labels)}")
+    logits = logits[:, 0] if head_labels == list(judged.labels) else -logits[:, 0]
+    return {"labels": labels, "logits": logits, "loss": _cross_entropy(logits, labels)}
+
+
+def _of_several_classes(
+    logits: np.ndarray, labels: np.ndarray, head_labels: list[str], judged: Judged
+) -> dict[str, np.ndarray]:
+    extra = [name for name in head_labels if name not in set(judged.labels)]
+    columns = {name: place for place, name in enumerate(head_labels)}
+    unknown = np.full(len(logits), np.log(_LEAST_PROBABILITY))
+    found = [logits[:, columns[name]] if name in columns else unknown for name in (*judged.labels, *extra)]
+    logits = np.stack(found, axis=1)
+    wanted = np.concatenate([labels > 0.5, np.zeros([len(labels), len(extra)], bool)], axis=1)
+    return {"labels": wanted, "logits": logits, "loss": _cross_entropy(logits, wanted).mean(axis=1)}
+
+
+def _of_numbers(
+    logits: np.ndarray, labels: np.ndarray, head_labels: list[str], judged: Judged
+) -> dict[str, np.ndarray]:
+    del head_labels
+    with tf.Graph().as_default(), tf1.Session() as session:
+        head = heads.create(judged.head, [], judged.moments)
+        losses = head.losses(tf.constant(logits, tf.float32), tf.constant(labels, tf.float32))
+        session.run(tf1.global_variables_initializer())
+        loss = session.run(losses)
+    return {
+        "labels": labels.astype(np.float64),
+        "predicted": logits[:, 0],
+        "loss": loss.astype(np.float64),
+    }
+
+
+_ROWS = {
+    schema.ClassificationHead: _of_classes,
+    schema.BinaryHead: _of_two_classes,
+    schema.MultiLabelHead: _of_several_classes,
+    schema.RegressionHead: _of_numbers,
+}
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """-log of the probability that logits give to labels of 0 and 1, of any shape."""
+    return np.logaddexp(0.0, logits) - logits * labels
+
+
+def _both(labels: Sequence[str]) -> str:
+    return " and ".join(map(repr, labels))

@@ -9,17 +9,26 @@ from hubpipe import errors, inputs
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 from hubpipe.gates import quality
+from hubpipe.gates import scores as scores_lib
 from hubpipe.models import scoring
 from hubpipe.store import layout
 from hubpipe.store import store as store_lib
 
+# What makes metrics of the rows that scoring.score returns.
+_SCORES = {
+    schema.ClassificationHead: scores_lib.of_classes,
+    schema.BinaryHead: scores_lib.of_two_classes,
+    schema.MultiLabelHead: scores_lib.of_several_classes,
+    schema.RegressionHead: scores_lib.of_numbers,
+}
 
-def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data) -> quality.Scores:
+
+def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data) -> scores_lib.Scores:
     """What a version makes of the evaluation data, with the head that it was published with.
 
     Args:
         version: the version.
-        config: of the job, for the batch size.
+        config: of the job; its head says what the metrics are.
         data: of the job.
     Raises:
         HubpipeError: why it cannot be evaluated.
@@ -31,6 +40,12 @@ def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data)
     with open(labels_path, encoding="utf-8", newline="\n") as file:
         head_labels = file.read().splitlines()
     reader = inputs.reader(config.inputs)
+    judged = scoring.Judged(
+        reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size),
+        config.model_fn.head,
+        data.labels,
+        data.moments,
+    )
     try:
         head = schema.Config.model_validate(version.manifest()["config"], strict=False).model_fn.head
         found = scoring.score(
@@ -38,29 +53,32 @@ def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data)
             head=head,
             head_prefix=os.path.join(version.path, layout.HEAD),
             head_labels=head_labels,
-            input_fn=reader.input_fn(data, tf_estimator.ModeKeys.EVAL, batch_size=config.inputs.batch_size),
-            labels=data.labels,
+            judged=judged,
         )
     except tf.errors.ResourceExhaustedError as error:
         raise errors.ResourceError(f"{version.path}: cannot be evaluated now: {error.message}") from error
     except (KeyError, ValidationError, tf.errors.OpError, ValueError) as error:
         raise errors.StoreError(f"{version.path}: cannot be evaluated: {error}") from error
-    labels, predicted = found.pop("labels"), found.pop("predicted")
-    return quality.Scores(found, labels, predicted)
+    return _SCORES[type(config.model_fn.head)](found)
 
 
 def policy(config: schema.Config) -> quality.Policy:
     """The quality gate's policy, as the config has it."""
-    wanted = config.gates.quality
+    wanted, metric = config.gates.quality, config.selection.metric
+    directions = schema.METRICS[config.model_fn.head.kind]
     return quality.Policy(
-        metric=config.selection.metric,
+        metric=metric,
         higher_is_better=config.selection.higher_is_better,
         min_improvement=wanted.min_improvement,
         noise=wanted.noise,
         confidence=wanted.confidence,
         thresholds={name: quality.Bounds(**bounds.model_dump()) for name, bounds in wanted.thresholds.items()},
         max_regression=dict(wanted.max_regression),
-        slices=[quality.SliceBounds(**bounds.model_dump()) for bounds in wanted.slices],
+        lower_is_better=[name for name, is_higher_better in directions.items() if not is_higher_better],
+        slices=[
+            quality.SliceBounds(each.metric or metric, quality.Bounds(each.at_least, each.at_most), each.min_rows)
+            for each in wanted.slices
+        ],
         no_current=wanted.no_current,
         current_not_evaluable=wanted.current_not_evaluable,
         no_thresholds=wanted.no_thresholds,

@@ -39,8 +39,8 @@ class Verdict:
         return [f"{answer.gate}: {note}" for answer in self.results for note in answer.notes]
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """The candidate's metrics on the evaluation data."""
+    def metrics(self) -> dict[str, float | None]:
+        """The candidate's metrics on the evaluation data; None for one that is not finite."""
         return next((answer.numbers["metrics"] for answer in self.results if "metrics" in answer.numbers), {})
 
     def to_json(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def version(tiny, tmp_path):
 
 
 def scores(version, tiny):
-    data = type("Data", (), {"labels": ("animal", "plant"), "eval_path": "", "num_eval": 1})()
+    data = type("Data", (), {"labels": ("animal", "plant"), "moments": (0.0, 1.0)})()
     return evaluation.scores(version, tiny(), data)
 
 
