@@ -22,8 +22,7 @@ def check(config: schema.Config) -> list[document.Mistake]:
     """
     return [
         *_kinds(config.inputs.kind, config.model_fn.kind),
-        *_columns(config.inputs),
-        *data_files.check(config.inputs),
+        *_data(config.inputs),
         *_learning_rate(config.optimizer.learning_rate),
         *_text(config.inputs, config.model_fn),
         *_selection(config.selection, config.model_fn.head.kind),
@@ -85,6 +84,14 @@ def _kinds(inputs: str, model: str) -> Iterator[document.Mistake]:
     if model not in kinds:
         message = f"{model!r} does not take inputs.kind: {inputs}. Kinds that do: {', '.join(kinds)}"
         yield ("model_fn", "kind"), message
+
+
+def _data(inputs: schema.Inputs) -> Iterator[document.Mistake]:
+    if isinstance(inputs, schema.CustomInputs):
+        yield from _repeated(("inputs", "labels"), inputs.labels or ())
+    else:
+        yield from _columns(inputs)
+        yield from data_files.check(inputs)
 
 
 def _columns(inputs: schema.Inputs) -> Iterator[document.Mistake]:

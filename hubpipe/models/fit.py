@@ -68,9 +68,8 @@ def _output_problems(spec: hub.ModuleSpec) -> Iterator[str]:
     infos = spec.get_output_info_dict()
     info = infos.get(signature_lib.DEFAULT)
     if info is None:
-        yield (
-            f"signature 'default' has no output 'default', which the head takes; it has {', '.join(map(repr, infos))}"
-        )
+        found = ", ".join(map(repr, infos))
+        yield f"signature 'default' has no output 'default', which the head takes; it has {found}"
         return
     shape = info.get_shape()
     if info.is_composite or info.dtype != tf.float32 or shape.rank != 2 or shape[1] is None:

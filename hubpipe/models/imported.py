@@ -15,6 +15,8 @@ from hubpipe.models import fit, labels, layers
 KEY = "model_fn.module"
 _TRAIN = frozenset({"train"})
 _SCOPE = "imported"
+_HYPERPARAMETERS = "hyperparameters"
+_DROPOUT, _MOMENTUM = "dropout_rate", "batch_norm_momentum"
 
 
 def check(model: schema.ImportedModel, supplied: object = ()) -> None:
@@ -37,7 +39,7 @@ def create_spec(
 
     Args:
         model: which module is imported, and the layers after it.
-        export: which hyperparameters consumers may set; those of the layers after the imported module.
+        export: which hyperparameters consumers may set.
         features: what input_fn supplies. A module with one input takes the only feature, whatever their names are;
             others take the features of their inputs' names.
         labels_path: file of the classes that the encoder is trained to tell apart, one per line.
@@ -50,14 +52,8 @@ def create_spec(
     infos = inner.get_input_info_dict(model.signature)
     feature_names = features if len(infos) == len(features) == 1 else infos
     names = dict(zip(infos, feature_names, strict=True))
-    build = functools.partial(
-        module_fn,
-        model,
-        inner,
-        names,
-        export.hyperparameters if model.hidden_units else (),
-        labels_path=labels_path,
-    )
+    hyperparameters = _hyperparameters(model, inner, export.hyperparameters)
+    build = functools.partial(module_fn, model, inner, names, hyperparameters, labels_path=labels_path)
     return hub.create_module_spec(
         build, tags_and_args=[((), {"is_training": False}), (("train",), {"is_training": True})]
     )
@@ -83,12 +79,13 @@ def module_fn(
     """Applies the imported module, then dense layers.
 
     A fine-tuned module brings its trainable variables, regularization losses and update ops along, and is applied
-    in its own variant {"train"} in training, if it has one. A frozen one is the same in both variants.
+    in its own variant {"train"} in training, if it has one; its signature `hyperparameters`, if it has one, takes
+    the same scalars as the layers. A frozen one is the same in both variants.
 
     Signatures:
         default: what the imported signature takes -> default, float32 [batch, last hidden_units], and with
             hidden_units imported, float32 [batch, dim].
-        hyperparameters: the same and the scalars of `hyperparameters`, float32 [] -> the same; with hidden_units.
+        hyperparameters: the same and the scalars of `hyperparameters`, float32 [] -> the same; if there are any.
         labels: nothing -> default, string [classes].
     """
     tags = _TRAIN if is_training and model.trainable and _TRAIN in inner.get_tags() else None
@@ -97,11 +94,14 @@ def module_fn(
         names[name]: tf1.placeholder(info.dtype, info.get_shape(), name=names[name])
         for name, info in module.get_input_info_dict(model.signature).items()
     }
-    given = {name: inputs[names[name]] for name in names}
-    encoded = module(given, signature=model.signature, as_dict=True)[model.output]
-    outputs = {"imported": encoded} if model.hidden_units else {}
     norm = model.batch_norm
-    scalars = layers.scalars({"dropout_rate": model.dropout.rate, "batch_norm_momentum": norm.momentum})
+    scalars = layers.scalars({_DROPOUT: model.dropout.rate, _MOMENTUM: norm.momentum})
+    given = {name: inputs[names[name]] for name in names}
+    taken = _taken(model, inner)
+    signature = _HYPERPARAMETERS if taken else model.signature
+    given.update({name: scalars[name] for name in taken})
+    encoded = module(given, signature=signature, as_dict=True)[model.output]
+    outputs = {"imported": encoded} if model.hidden_units else {}
     for index, units in enumerate(model.hidden_units, start=1):
         with tf1.variable_scope(f"hidden_{index}"):
             encoded = layers.hidden(
@@ -117,10 +117,29 @@ def module_fn(
     hub.add_signature(inputs=inputs, outputs=outputs)
     if hyperparameters:
         chosen = {name: scalars[name] for name in hyperparameters}
-        hub.add_signature("hyperparameters", inputs={**inputs, **chosen}, outputs=outputs)
+        hub.add_signature(_HYPERPARAMETERS, inputs={**inputs, **chosen}, outputs=outputs)
     labels.add_signature(labels_path)
     if image.IMAGES_INPUT in names:
         _pass_on_image_size(module, model.signature)
+
+
+def _taken(model: schema.ImportedModel, inner: hub.ModuleSpec) -> list[str]:
+    """The scalars that a fine-tuned module takes, beside the inputs of the signature that is applied."""
+    if not model.trainable or _HYPERPARAMETERS not in inner.get_signature_names():
+        return []
+    infos = inner.get_input_info_dict(_HYPERPARAMETERS)
+    more = set(infos) - set(inner.get_input_info_dict(model.signature))
+    same = set(inner.get_input_info_dict(model.signature)) <= set(infos)
+    has_output = model.output in inner.get_output_info_dict(_HYPERPARAMETERS)
+    return sorted(more) if same and has_output and more <= {_DROPOUT, _MOMENTUM} else []
+
+
+def _hyperparameters(model: schema.ImportedModel, inner: hub.ModuleSpec, wanted: Sequence[str]) -> list[str]:
+    """Those of the scalars that consumers can set: they take effect in all of the new module, or are left out."""
+    taken = _taken(model, inner)
+    if model.trainable and _TRAIN in inner.get_tags():  # its dropout and averages may have rates of their own
+        return [name for name in wanted if name in taken]
+    return [name for name in wanted if name in taken or model.hidden_units]
 
 
 def _load(model: schema.ImportedModel) -> hub.ModuleSpec:

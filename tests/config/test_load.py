@@ -94,7 +94,10 @@ model_fn: {kind: image}
     [
         (["inputs.train.sample=null"], ["expected exactly one of sample, files; got none"]),
         (["inputs.train.sample=stdlib_docs"], ["expected 'digits', got 'stdlib_docs'"]),
-        (["inputs.kind=imgae"], ["unknown kind 'imgae' (did you mean 'image'?). Known kinds: text, image"]),
+        (
+            ["inputs.kind=imgae"],
+            ["unknown kind 'imgae' (did you mean 'image'?). Known kinds: text, image, tabular, custom"],
+        ),
         (
             ["model_fn.kind=text"],
             ["'text' does not take inputs.kind: image. Kinds that do: image, keras, custom, imported"],

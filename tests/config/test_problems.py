@@ -8,6 +8,8 @@ from hubpipe.config import problems, schema, wording
 SOURCE = {"sample": "stdlib_docs"}
 INPUTS = {"kind": "text", "train": SOURCE, "eval": SOURCE}
 SMALLEST = {"name": "docs", "inputs": INPUTS, "model_fn": {"kind": "text"}}
+INPUT_KINDS = "text, image, tabular, custom"
+MODEL_KINDS = "text, image, tabular, keras, custom, imported"
 OPTIMIZERS = "adam, adagrad, sgd, momentum, ftrl"
 REASON = "not accepted, because regularization inside the optimizer is not exported with the module. "
 READERS = wording.either(list(typing.get_args(schema.TensorFlowVersion)))
@@ -66,11 +68,12 @@ def _rate(**keys):
         ),
         ({"training": {"l2": 1}}, ("training", "l2"), None),
         ({"inputs": INPUTS | {"kind": "txt"}}, ("inputs", "kind"),
-         "unknown kind 'txt' (did you mean 'text'?). Known kinds: text, image"),
+         f"unknown kind 'txt' (did you mean 'text'?). Known kinds: {INPUT_KINDS}"),
         ({"inputs": {"kind": "audio", "size": 3}}, ("inputs", "kind"),
-         "unknown kind 'audio'. Known kinds: text, image"),
-        ({"inputs": {"kind": [], "size": 3}}, ("inputs", "kind"), "unknown kind '[]'. Known kinds: text, image"),
-        ({"model_fn": {}}, ("model_fn", "kind"), "missing key. Known kinds: text, image, keras, custom, imported"),
+         f"unknown kind 'audio'. Known kinds: {INPUT_KINDS}"),
+        ({"inputs": {"kind": [], "size": 3}}, ("inputs", "kind"),
+         f"unknown kind '[]'. Known kinds: {INPUT_KINDS}"),
+        ({"model_fn": {}}, ("model_fn", "kind"), f"missing key. Known kinds: {MODEL_KINDS}"),
         (
             {"model_fn": {"kind": "keras"}},
             ("model_fn", "build_fn"),

@@ -67,6 +67,47 @@ def _image_spec(directory):
     )
 
 
+def _custom_spec(directory):
+    (directory / "vocabulary.txt").write_text("the\ncat\nsat\nschön\n", encoding="utf-8")
+    (directory / "labels.txt").write_text("no\nyes\n")
+    model = schema.CustomModel.model_validate(
+        {
+            "kind": "custom",
+            "module_fn": "hubpipe.examples.gated_text:encoder",
+            "params": {"embedding_dim": 3, "oov_buckets": 2, "dropout_rate": 0.5},
+            "regularizers": {"embedding": {"l1": 0.25, "l2": 0.5}},
+        }
+    )
+    return models.MODELS[schema.CustomModel](
+        model,
+        schema.Export(),
+        vocabulary_path=str(directory / "vocabulary.txt"),
+        labels_path=str(directory / "labels.txt"),
+    )
+
+
+def _imported_spec(directory):
+    with tf.Graph().as_default(), tf1.Session() as session:
+        tf1.set_random_seed(2)
+        inner = hub.Module(_text_spec(directory))
+        session.run([tf1.global_variables_initializer(), tf1.tables_initializer()])
+        inner.export(str(directory / "inner"), session)
+    model = schema.ImportedModel.model_validate(
+        {
+            "kind": "imported",
+            "module": str(directory / "inner"),
+            "trainable": True,
+            "output": "pooled",
+            "hidden_units": [3],
+            "regularizers": {"kernel": {"l1": 0.25, "l2": 0.5}},
+        }
+    )
+    features = {"sentence": tf.TensorSpec([None], tf.string)}
+    return models.MODELS[schema.ImportedModel](
+        model, schema.Export(), features=features, labels_path=str(directory / "labels.txt")
+    )
+
+
 _TEXTS = ["The cat sat.", "schön, cat cat", "unknown words", "", "SAT"]
 _IMAGES = np.linspace(0, 1, 2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
 
@@ -75,6 +116,8 @@ GOLDENS = {
     schema.TextModel: ("text", _text_spec, {"text": _TEXTS}),
     schema.ImageModel: ("image", _image_spec, {"images": _IMAGES}),
     schema.KerasModel: ("keras", _keras_spec, {"text": _TEXTS}),
+    schema.CustomModel: ("custom", _custom_spec, {"text": _TEXTS}),
+    schema.ImportedModel: ("imported", _imported_spec, {"sentence": _TEXTS}),
 }
 
 

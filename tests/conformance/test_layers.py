@@ -12,7 +12,7 @@ ALLOWED = {
     "config": set(),
     "inputs": {"compat", "config", "embeddings", "files", "own_code"},
     "models": {"compat", "config", "hub", "own_code"},
-    "examples": set(),
+    "examples": {"hub"},
     "training": {"cli", "compat", "config", "exporters", "files", "inputs", "models", "store"},
     "retraining": {
         "cli", "compat", "config", "exporters", "files", "gates", "hub", "inputs", "models", "store", "training"

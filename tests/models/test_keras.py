@@ -206,18 +206,18 @@ def _without_inputs():
     [
         (
             _without_default,
-            "model_fn.build_fn: encoders:encoder: the outputs of the model are ['hidden']; expected one, or a dict with the key "
-            "'default', which the head takes.",
+            "model_fn.build_fn: encoders:encoder: the outputs of the model are ['hidden']; expected one, or a "
+            "dict with the key 'default', which the head takes.",
         ),
         (
             _a_list,
-            "model_fn.build_fn: encoders:encoder: the outputs of the model are a list of 2; expected one, or a dict with the key "
-            "'default', which the head takes.",
+            "model_fn.build_fn: encoders:encoder: the outputs of the model are a list of 2; expected one, or a "
+            "dict with the key 'default', which the head takes.",
         ),
         (
             _with_activity_regularizer,
-            "model_fn.build_fn: encoders:encoder: 1 of the losses of the model depend on its inputs (activity_regularizer, "
-            "add_loss); a module has losses of weights alone.",
+            "model_fn.build_fn: encoders:encoder: 1 of the losses of the model depend on its inputs "
+            "(activity_regularizer, add_loss); a module has losses of weights alone.",
         ),
     ],
 )

@@ -206,7 +206,7 @@ class _Deep(Section):
 
 
 class _Wide(Section):
-    crosses: tuple[tuple[Text, ...], ...] = Field(
+    crosses: tuple[Annotated[tuple[Text, ...], Field(strict=False, min_length=2)], ...] = Field(
         (), strict=False, description="lists of features whose combinations of categories have a weight each"
     )
     cross_buckets: PositiveInt = Field(2000, description="weights shared, by hash, by the combinations of a cross")
