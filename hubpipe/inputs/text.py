@@ -48,11 +48,6 @@ class TextData(prepared.Prepared):
         found = super().fingerprint
         return found if self.embeddings is None else {**found, "embeddings": self.embeddings.fingerprint}
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What else to tell of the data, a line each."""
-        return (str(self.embeddings),) if self.embeddings else ()
-
 
 def prepare_section(
     section: schema.TextInputs, model: schema.TextModel | schema.KerasModel, *, cache_dir: str
@@ -189,8 +184,9 @@ def prepare(
     found = None
     if embeddings is not None:
         found = _pretrained().prepare(embeddings, vocabulary_path, lowercase=lowercase, cache_dir=cache_dir)
+    common = {**vars(data), "notes": (str(found),) if found else ()}
     return TextData(
-        **vars(data), vocabulary_path=vocabulary_path, is_pair=text_pair is not None, embeddings=found
+        **common, vocabulary_path=vocabulary_path, is_pair=text_pair is not None, embeddings=found
     )
 
 

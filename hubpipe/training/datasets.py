@@ -42,8 +42,6 @@ def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progre
     for split, skipped in data.skipped.items():
         if skipped and skipped.count:
             progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")
-    for note in getattr(data, "notes", ()):
-        progress.note(note)
     progress.set_last_step(last_step(config, data))
 
 
