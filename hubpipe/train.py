@@ -118,6 +118,8 @@ def _example(inputs: schema.Inputs) -> str:
         return f"module(images)  # float32 [batch, {height}, {width}, 3] in [0, 1]"
     if isinstance(inputs, schema.CustomInputs):
         return f"module(features)  # a dict, as {inputs.input_fn} has it"
+    if isinstance(inputs, schema.TabularInputs):
+        return "module(features)  # a dict: float32 [batch] of numbers, string [batch] of others, by column"
     return 'module(["a sentence", "another one"])'
 
 

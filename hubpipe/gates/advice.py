@@ -23,6 +23,7 @@ from hubpipe.saved_model import twin
 
 GATE = "advice"
 MAX_MOMENTUM = 0.99  # a moving average of more than 100 steps; fine-tuning often has fewer
+_MOST_TEXTS = 2  # inputs of a module for texts, or for pairs of them
 _ROUNDING = 1e-6  # of what float32 makes of it
 
 _APPLY = '"TF1 Hub format", Applying a module'
@@ -228,6 +229,8 @@ def _text(module: _Module) -> _Answer:
         return None, "there is no signature 'default' without tags"
     if not any(info.dtype == tf.string and not info.is_composite for info in module.inputs.values()):
         return None, "no input is text"
+    if len(module.inputs) > _MOST_TEXTS:
+        return None, f"it takes {len(module.inputs)} inputs, the columns of a table"
     problems = common_signatures.text_embedding_problems(module.spec)
     return not problems, "; ".join(problems) or "string [batch] -> float32 [batch, dim]"
 

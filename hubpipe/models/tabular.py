@@ -6,7 +6,7 @@ import math
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
-from hubpipe import hub
+from hubpipe import errors, hub
 from hubpipe.config import schema
 from hubpipe.models import labels, layers, tabular_features, warm_start
 
@@ -25,7 +25,10 @@ def create_spec(
         export: which hyperparameters consumers may set.
         labels_path: file of the classes that the model is trained to tell apart, one per line.
         table: what the training data tell of the features.
+    Raises:
+        ConfigError: a cross of a feature that has no categories.
     """
+    _check_crosses(model.encoder, table)
     module_fn = _MODULE_FNS[type(model.encoder)]
     build = functools.partial(module_fn, model, export.hyperparameters, labels_path=labels_path, table=table)
     return hub.create_module_spec(
@@ -154,6 +157,23 @@ _MODULE_FNS = {
     schema.WideEncoder: wide_fn,
     schema.WideAndDeepEncoder: wide_and_deep_fn,
 }
+
+
+def _check_crosses(
+    encoder: schema.DeepEncoder | schema.WideEncoder | schema.WideAndDeepEncoder, table: schema.Table
+) -> None:
+    if isinstance(encoder, schema.DeepEncoder):
+        return
+    sizes = tabular_features.sizes(table)
+    known = [column.column for column in table.columns if column.name in sizes]
+    unknown = sorted({name for names in encoder.crosses for name in names} - set(known))
+    if unknown:
+        raise errors.ConfigError(
+            [
+                f"model_fn.encoder.crosses: {unknown[0]!r} is no feature with categories, those are "
+                f"{', '.join(known) or 'none'}. A numeric one has some if inputs.features gives it buckets"
+            ]
+        )
 
 
 def _scalars(model: schema.TabularModel) -> dict[str, tf.Tensor]:

@@ -17,6 +17,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import hub, models
 from hubpipe.config import schema
 from tests import needs
+from tests.models import tables
 
 GOLDENS_DIR = pathlib.Path(__file__).parent / "goldens"
 
@@ -108,6 +109,19 @@ def _imported_spec(directory):
     )
 
 
+def _tabular_spec(directory):
+    model = schema.TabularModel.model_validate(
+        {
+            "kind": "tabular",
+            "encoder": {"kind": "deep", "embedding_dim": 2, "hidden_units": [4, 2], "activation": "tanh"},
+            "regularizers": {"embedding": {"l2": 0.5}, "kernel": {"l1": 0.25, "l2": 0.125}},
+        }
+    )
+    return models.MODELS[schema.TabularModel](
+        model, schema.Export(), labels_path=str(directory / "labels.txt"), table=tables.write(directory)
+    )
+
+
 _TEXTS = ["The cat sat.", "schön, cat cat", "unknown words", "", "SAT"]
 _IMAGES = np.linspace(0, 1, 2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
 
@@ -115,6 +129,7 @@ _IMAGES = np.linspace(0, 1, 2 * 4 * 4 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
 GOLDENS = {
     schema.TextModel: ("text", _text_spec, {"text": _TEXTS}),
     schema.ImageModel: ("image", _image_spec, {"images": _IMAGES}),
+    schema.TabularModel: ("tabular", _tabular_spec, tables.ROWS),
     schema.KerasModel: ("keras", _keras_spec, {"text": _TEXTS}),
     schema.CustomModel: ("custom", _custom_spec, {"text": _TEXTS}),
     schema.ImportedModel: ("imported", _imported_spec, {"sentence": _TEXTS}),

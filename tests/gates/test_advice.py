@@ -204,6 +204,15 @@ def test_hyperparameters(tmp_path):
     assert settable == (True, "'hyperparameters' takes 'batch_norm_momentum', 'dropout_rate'")
 
 
+def test_columns_of_a_table_are_no_text(tmp_path):
+    def module_fn():
+        inputs = {name: tf1.placeholder(tf.string, [None]) for name in ("job", "city", "state")}
+        hub.add_signature(inputs=inputs, outputs=tf.stack([tf.strings.to_number(v) for v in inputs.values()], 1))
+
+    told = _found(tmp_path, module_fn)["common signature for text"]
+    assert told == (None, "it takes 3 inputs, the columns of a table")
+
+
 def test_the_common_signature_for_text(tmp_path):
     def module_fn(width):
         text = tf1.placeholder(tf.string, [None])
