@@ -1,11 +1,12 @@
 """Features to an EstimatorSpec; the encoder is what becomes the module."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from hubpipe import errors, hub
 from hubpipe.config import schema
-from hubpipe.models import custom, fit, image, imported, keras, tabular, text, warm_start
+from hubpipe.models import custom, fit, image, imported, keras, pretrained, tabular, text, warm_start
 
 # What makes the module of each kind of model.
 MODELS = {
@@ -79,7 +80,12 @@ def vocabularies(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str,
     if isinstance(model, schema.TabularModel):
         return tabular.vocabularies(model, arguments["table"])
     path = arguments.get("vocabulary_path")
-    return {} if path is None else {_VOCABULARY_TABLE: warm_start.Vocabulary(path)}
+    found = {} if path is None else {_VOCABULARY_TABLE: warm_start.Vocabulary(path)}
+    embeddings = arguments.get("embeddings")
+    if embeddings is not None and pretrained.is_trained(model.encoder.embeddings):
+        of_new_words = functools.partial(pretrained.of_new_words, embeddings)
+        found[pretrained.VARIABLE] = warm_start.Vocabulary(embeddings.vocabulary_path, of_new_words)
+    return found
 
 
 def create_spec(

@@ -1,6 +1,9 @@
 """The vectors of an embedding file as a table of the encoder."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow as tf
 
 from hubpipe import hub
 from hubpipe.compat import checkpoints
@@ -48,6 +51,31 @@ def start(model: schema.Model, embeddings: Embeddings | None) -> Start | None:
     if embeddings is None:
         return None
     return Start(embeddings.values_prefix, model.encoder.embeddings.tuned_after_steps or 0)
+
+
+def without(model: schema.Model) -> tuple[str, ...]:
+    """The variables that a warm start leaves to the file: vectors that are never trained."""
+    section = model.encoder.embeddings if isinstance(model, schema.TextModel) else None
+    return () if section is None or is_trained(section) else (VARIABLE,)
+
+
+def of_new_words(embeddings: Embeddings, dim: int, old_path: str) -> Callable[..., tf.Tensor]:
+    """The initializer of the vectors of words that an older vocabulary lacks; see warm_start.Vocabulary."""
+    old = set(_words(old_path))
+    places = [place for place, word in enumerate(_words(embeddings.vocabulary_path)) if word not in old]
+
+    def initial_value(shape: Sequence[int | tf.Tensor], **_: Any) -> tf.Tensor:
+        (vectors,) = tf.raw_ops.RestoreV2(
+            prefix=embeddings.values_prefix, tensor_names=[VARIABLE], shape_and_slices=[""], dtypes=[tf.float32]
+        )
+        return tf.reshape(tf.gather(tf.reshape(vectors, [-1, dim]), tf.constant(places, tf.int64)), shape)
+
+    return initial_value
+
+
+def _words(path: str) -> list[bytes]:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().split(b"\n")[:-1]
 
 
 def is_trained(section: schema.Embeddings | None) -> bool:

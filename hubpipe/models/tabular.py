@@ -61,8 +61,8 @@ def vocabularies(model: schema.TabularModel, table: schema.Table) -> dict[str, w
     for column in table.columns:
         if isinstance(column, schema.CategoricalColumn) and column.vocabulary_path is not None:
             path = column.vocabulary_path
-            found[_embedding(column.name)] = warm_start.Vocabulary(path, lambda dim: _embedding_initializer())
-            found[f"{WIDE}/{_weights(column.name)}"] = warm_start.Vocabulary(path, lambda dim: _wide_initializer())
+            found[_embedding(column.name)] = warm_start.Vocabulary(path, lambda *_: _embedding_initializer())
+            found[f"{WIDE}/{_weights(column.name)}"] = warm_start.Vocabulary(path, lambda *_: _wide_initializer())
     return found
 
 

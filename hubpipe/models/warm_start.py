@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -13,7 +13,8 @@ from hubpipe.compat import estimator
 from hubpipe.models import labels, model_fn
 
 
-def _small(dim: int) -> Any:
+def _small(dim: int, old_path: str) -> Any:
+    del old_path
     return tf1.random_uniform_initializer(-0.5 / dim, 0.5 / dim)
 
 
@@ -22,15 +23,20 @@ class Vocabulary(NamedTuple):
 
     Attributes:
         path: file of the tokens of its first rows, one per line; of that name it is an asset of the module.
-        initializer: columns of the variable -> the initializer of rows of new tokens.
+        initializer: (columns of the variable, file of the tokens that the old module has) -> the initializer of
+            the rows of new tokens.
     """
 
     path: str
-    initializer: Callable[[int], Any] = _small
+    initializer: Callable[[int, str], Any] = _small
 
 
 def settings(
-    spec: hub.ModuleSpec, module_dir: str, *, vocabularies: Mapping[str, Vocabulary]
+    spec: hub.ModuleSpec,
+    module_dir: str,
+    *,
+    vocabularies: Mapping[str, Vocabulary],
+    without: Collection[str] = (),
 ) -> tuple[estimator.WarmStartSettings | None, list[str]]:
     """What Estimator needs to start from a module; the head starts anew.
 
@@ -41,6 +47,7 @@ def settings(
         spec: the module to be trained.
         module_dir: the module to start from.
         vocabularies: dict variable -> Vocabulary of the new run, for variables whose rows are tokens.
+        without: variables that the new run has values of its own for.
     Returns:
         The settings, None if no variable fits; names of the variables that the old module lacks, or has in another
         shape.
@@ -50,7 +57,8 @@ def settings(
     old = hub.load_module_spec(module_dir)
     shapes = old.variable_shapes()
     names, infos, anew = {}, {}, []
-    for name, (dtype, shape) in spec.variable_shapes().items():
+    wanted = {name: facts for name, facts in spec.variable_shapes().items() if name not in without}
+    for name, (dtype, shape) in wanted.items():
         scoped = f"{model_fn.MODULE_SCOPE}/{name}"
         old_dtype, old_shape = shapes.get(name, (None, None))
         vocabulary = vocabularies.get(name)
@@ -69,7 +77,7 @@ def settings(
                 num_oov_buckets=shape[0] - new_size,
                 old_vocab=old_path,
                 old_vocab_size=labels.count(old_path),
-                backup_initializer=vocabulary.initializer(shape[1]),
+                backup_initializer=vocabulary.initializer(shape[1], old_path),
             )
     if not names:
         return None, anew

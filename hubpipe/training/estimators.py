@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from absl import logging
 
@@ -64,16 +65,21 @@ def create(
             log_step_count_steps=training.log_every_steps,
             **strategies.run_config_arguments(distribution),
         ),
-        warm_start_from=_warm_start(spec, warm_start_from, models.vocabularies(config.model_fn, arguments)),
+        warm_start_from=_warm_start(config.model_fn, spec, warm_start_from, arguments),
     )
 
 
 def _warm_start(
-    spec, module_dir: str | None, vocabularies: Mapping[str, warm_start.Vocabulary]
+    model: schema.Model, spec, module_dir: str | None, arguments: Mapping[str, Any]
 ) -> tf_estimator.WarmStartSettings | None:
     if module_dir is None:
         return None
-    settings, anew = warm_start.settings(spec, module_dir, vocabularies=vocabularies)
+    settings, anew = warm_start.settings(
+        spec,
+        module_dir,
+        vocabularies=models.vocabularies(model, arguments),
+        without=pretrained.without(model),
+    )
     if anew:
         logging.warning("%s: starts anew, since it does not fit: %s", module_dir, ", ".join(anew))
     return settings
