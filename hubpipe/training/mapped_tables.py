@@ -33,6 +33,10 @@ class MappedTables:
         """
         self._directory = directory
         self.variables = [variable for variable in variables if _is_part(variable)]
+        # A variable that has a value would be given a copy of the next one.
+        self._clear = tf.group(
+            *(tf.raw_ops.DestroyResourceOp(resource=variable.handle) for variable in self.variables)
+        )
         self._assigns = [
             tf.raw_ops.AssignVariableOp(
                 resource=variable.handle,
@@ -68,6 +72,7 @@ class MappedTables:
         bundle = tensor_bundle.read(checkpoint_path)
         for place, variable in enumerate(self.variables):
             self._write(self._path(place), bundle, variable)
+        session.run(self._clear)
         session.run(self._assigns)
 
     def close(self) -> None:

@@ -89,3 +89,31 @@ def test_another_table(tmp_path, name, found):
         with pytest.raises(errors.FormatError) as caught:
             tables.restore(session, path)
     assert str(caught.value) == f"{path}.index: has {found} bytes of '{name}', expected 40"
+
+
+def own_memory():
+    """Bytes of this process that are no file's."""
+    with open("/proc/self/status") as file:
+        (line,) = (line for line in file if line.startswith("RssAnon:"))
+    return int(line.split()[1]) << 10
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux's account of memory")
+def test_the_memory_is_that_of_files(tmp_path):
+    rows, columns, partitions = 1 << 20, 64, 4  # 256 MB
+    with tf.Graph().as_default(), tf1.Session() as session:
+        whole = tf1.get_variable("table", [rows, columns], initializer=tf1.ones_initializer())
+        session.run(whole.initializer)
+        path = tf1.train.Saver().save(session, str(tmp_path / "one"), write_meta_graph=False)
+    with tf.Graph().as_default() as graph:
+        parts = tf1.get_variable(
+            "table", [rows, columns], partitioner=tf1.fixed_size_partitioner(partitions)
+        )
+        embedded = tf.nn.embedding_lookup(parts, [0, rows - 1])
+        tables = mapped_tables.MappedTables(tf1.global_variables(), str(tmp_path / "mapped"))
+        with tf1.Session(graph=graph, config=tables.session_config(None)) as session:
+            before = own_memory()
+            for _ in range(3):
+                tables.restore(session, path)
+                assert session.run(embedded).sum() == 2 * columns
+            assert own_memory() - before < 64 << 20
