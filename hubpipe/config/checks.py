@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator
 
-from hubpipe.config import data_files, document, schema, wording
+from hubpipe.config import data_files, document, schema, tables, wording
 
 _HIGHEST_FINE_TUNING_MOMENTUM = 0.99
 _MOMENTUM = "batch_norm_momentum"
@@ -23,6 +23,7 @@ def check(config: schema.Config) -> list[document.Mistake]:
     return [
         *_kinds(config.inputs.kind, config.model_fn.kind),
         *_data(config.inputs),
+        *tables.check(config.inputs, config.model_fn),
         *_learning_rate(config.optimizer.learning_rate),
         *_text(config.inputs, config.model_fn),
         *_selection(config.selection, config.model_fn.head.kind),

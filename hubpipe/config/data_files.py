@@ -3,21 +3,21 @@
 import csv
 import glob
 import io
-import itertools
 import json
 import os
 from collections.abc import Iterator
 
-from hubpipe.config import document, schema, wording
+from hubpipe.config import document, schema, tables, wording
 
 _MAX_HEAD_BYTES = 1 << 20  # of a data file, to find its column names
-_MAX_NAMED = 20  # columns in a message
 _TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _TARS = dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar")
+_RECORDS = {".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
 # Ending -> format of files, for each kind of inputs.
 _FORMATS = {
     schema.TextInputs: _TABLES,
-    schema.ImageInputs: {**_TABLES, **_TARS, ".tfrecord": "tfrecord", ".tfrecords": "tfrecord"},
+    schema.ImageInputs: {**_TABLES, **_TARS, **_RECORDS},
+    schema.TabularInputs: {**_TABLES, **_RECORDS, ".parquet": "parquet", ".pq": "parquet"},
 }
 
 
@@ -101,7 +101,9 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
     for key, wanted in schema.column_names(inputs).items():
         if wanted not in columns:
             what = "key in the first line" if format_ == "jsonl" else "column in the header"
-            yield ("inputs", key), f"no {what} is named {wanted!r}{_choice(wanted, columns)}"
+            yield ("inputs", key), f"no {what} is named {wanted!r}{wording.choice(wanted, columns)}"
+    if isinstance(inputs, schema.TabularInputs) and format_ != "jsonl":  # whose rows may lack keys
+        yield from tables.lacking(inputs, columns, "the header")
 
 
 def _first_columns(head: str, format_: str) -> list[str]:
@@ -112,9 +114,3 @@ def _first_columns(head: str, format_: str) -> list[str]:
         return list(row)
     rows = csv.reader(io.StringIO(head, newline=""), delimiter="\t" if format_ == "tsv" else ",")
     return next(row for row in rows if row)
-
-
-def _choice(name: str, columns: list[str]) -> str:
-    names = ", ".join(map(wording.show, itertools.islice(columns, _MAX_NAMED)))
-    more = f" and {len(columns) - _MAX_NAMED} more" if len(columns) > _MAX_NAMED else ""
-    return f"{wording.suggestion(name, columns)}. Columns: {names}{more}"

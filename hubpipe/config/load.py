@@ -18,7 +18,7 @@ _STAND_INS = {
         "inputs": {"kind": kind, "train": {"sample": sample}, "eval": {"sample": sample}},
         "model_fn": {"kind": kind},
     }
-    for kind, sample in (("text", "stdlib_docs"), ("image", "digits"))
+    for kind, sample in (("text", "stdlib_docs"), ("image", "digits"), ("tabular", "unicode"))
 }
 
 

@@ -1,10 +1,12 @@
 """The phrases that messages about a config share."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Iterable
 from typing import Any
 
 _MAX_SHOWN = 60  # characters of a value in a message
+_MAX_NAMED = 20  # columns in a message
 
 
 def suggestion(word: str, accepted: Iterable[str]) -> str:
@@ -38,6 +40,13 @@ def show(value: Any) -> str:
 def known(what: str, names: Iterable[str]) -> str:
     """A sentence that lists what is accepted: "Known keys: name, seed"."""
     return f"Known {what}: {', '.join(names)}"
+
+
+def choice(name: str, columns: Collection[str]) -> str:
+    """A did-you-mean and the columns that there are: " (did you mean 'age'?). Columns: 'age', 'job'"."""
+    names = ", ".join(map(show, itertools.islice(columns, _MAX_NAMED)))
+    more = f" and {len(columns) - _MAX_NAMED} more" if len(columns) > _MAX_NAMED else ""
+    return f"{suggestion(name, columns)}. Columns: {names}{more}"
 
 
 def either(names: list[str]) -> str:
