@@ -124,7 +124,7 @@ def _text(inputs: schema.Inputs, model: schema.Model) -> Iterator[document.Mista
         message = f"{encoder.ngrams} with pooling: conv, whose conv.widths are its n-grams. Set it to 1"
         yield (*path, "ngrams"), message
     if encoder.embeddings is not None and not os.path.isfile(encoder.embeddings.file):
-        yield (*path, "embeddings", "file"), f"no file {encoder.embeddings.file!r} in {os.getcwd()}"
+        yield (*path, "embeddings", "file"), data_files.missing(encoder.embeddings.file)
 
 
 def _learning_rate(rate: float | schema.Section) -> Iterator[document.Mistake]:

@@ -45,7 +45,7 @@ def _files(
         matches = [pattern] if is_accepted(pattern) else glob.glob(pattern, recursive=True)
         names = sorted(filter(is_accepted, matches))
         if not names:
-            yield path, _nothing(pattern)
+            yield path, missing(pattern)
         for name in names:
             for key, message in _columns(inputs, name, path):
                 if (key, message) not in seen:
@@ -53,7 +53,8 @@ def _files(
                     yield key, f"{name}: {message}"
 
 
-def _nothing(pattern: str) -> str:
+def missing(pattern: str) -> str:
+    """What to say of a path or a pattern that leads to no file."""
     if os.path.isdir(pattern):
         return f"{pattern!r} is a directory; expected a file, or a glob such as {os.path.join(pattern, '*.csv')!r}"
     where = "" if os.path.isabs(pattern) else f" in {os.getcwd()}"

@@ -24,6 +24,10 @@ def _keras(export=None, **params):
     return {"model_fn": model, "export": export or {}}
 
 
+def _text(*, dropout=0.0, **encoder):
+    return {"model_fn": {"kind": "text", "encoder": encoder, "dropout": {"rate": dropout}}}
+
+
 RATE = ("optimizer", "learning_rate")
 
 
@@ -126,6 +130,28 @@ RATE = ("optimizer", "learning_rate")
             ],
         ),
         (
+            {"inputs": INPUTS | {"text_pair": "text"}},
+            [
+                (("inputs", "text_pair"), "the same column as inputs.text ('text')"),
+                (("inputs", "text_pair"), "the sample of inputs.train has no pairs. Use files"),
+                (("inputs", "text_pair"), "the sample of inputs.eval has no pairs. Use files"),
+            ],
+        ),
+        (
+            _text(pair={}, pooling="conv", embeddings={"file": "/nowhere/glove.txt"}),
+            [
+                (
+                    ("model_fn", "encoder", "pair"),
+                    "for pairs of texts; set inputs.text_pair to the column of the second text",
+                ),
+                (
+                    ("model_fn", "encoder", "ngrams"),
+                    "2 with pooling: conv, whose conv.widths are its n-grams. Set it to 1",
+                ),
+                (("model_fn", "encoder", "embeddings", "file"), "no file '/nowhere/glove.txt'"),
+            ],
+        ),
+        (
             {"inputs": INPUTS | {"weight": "text"}},
             [(("inputs", "weight"), "the same column as inputs.text ('text')")],
         ),
@@ -211,4 +237,23 @@ def test_warnings(batch_norm, lines):
 )
 def test_warnings_for_a_keras_model(hyperparameters, lines):
     sections = _keras({"hyperparameters": hyperparameters}, batch_norm_momentum=0.995)
+    assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == lines
+
+
+@pytest.mark.parametrize(
+    ("sections", "lines"),
+    [
+        (_text(), []),  # the default is of no effect, and was not asked for
+        (_text(word_dropout=0.5, dropout=0.1), []),
+        (_text(word_dropout=0.0), []),
+        (
+            _text(word_dropout=0.5),
+            [
+                "model_fn.encoder.word_dropout: 0.5 has no effect while model_fn.dropout.rate is 0, which turns "
+                "all dropout off. Set a rate above 0, or word_dropout: 0"
+            ],
+        ),
+    ],
+)
+def test_word_dropout_without_dropout_is_told(sections, lines):
     assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == lines

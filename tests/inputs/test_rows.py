@@ -53,6 +53,24 @@ def test_jsonl(put):
     assert list(rows.read_rows(path)) == [rows.Row("a", "1", path, 1), rows.Row("b\n", "1", path, 3)]
 
 
+def test_pairs(put):
+    table = put("a.csv", "second,label,text,weight\nb,x,a,2\n,y,c,3\n")
+    objects = put("a.jsonl", '{"text": "a", "label": 1, "second": "b\\u0000"}\n')
+    found = list(rows.read_rows([table, objects], text_pair="second"))
+    assert [(row.texts, row.label) for row in found] == [
+        (["a", "b"], "x"), (["c", ""], "y"), (["a", "b\ufffd"], "1")
+    ]  # fmt: skip
+    assert found[0].columns == {"text": b"a", "text_b": b"b"}
+    assert found[0].identity == ["a", "b"]
+    (weighted, _) = rows.read_rows(table, text_pair="second", weight="weight")
+    assert (weighted.weight, weighted.text_pair) == ("2", "b")
+    assert problem(put("b.csv", "label,text\n"), text_pair="second").startswith(
+        f"{put('b.csv', 'label,text')}: no column 'second'"
+    )
+    line = put("b.jsonl", '{"text": "a", "label": 1, "second": 2}')
+    assert problem(line, text_pair="second") == f"{line}:1: 'second' is not a string but '2'"
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lines_end_in_newlines_only(put, end):
     text = "a\u0085b\u2028c\u2029d\x0be\x0cf\x1cg"

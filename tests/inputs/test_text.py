@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from hubpipe import errors
+from hubpipe.config import schema
 from hubpipe.inputs import rows, text, vocab
 
 TOKENS = {"ngrams": 2, "lowercase": True, "max_vocabulary": 100, "min_count": 1}
@@ -172,3 +173,51 @@ def test_serving_input_fn():
     ((name, texts),) = receiver.features.items()
     assert (name, texts.dtype, texts.shape.as_list(), texts.op.name) == ("text", tf.string, [None], "text")
     assert receiver.receiver_tensors == {"text": texts}
+
+
+def test_pairs(prepare, tmp_path):
+    (tmp_path / "pairs.csv").write_text("label,text,other\n1,A b,\n0,c,D c\n1,e,f\n")
+    paths = {"train_paths": str(tmp_path / "pairs.csv"), "eval_paths": str(tmp_path / "pairs.csv")}
+    data = prepare(**paths, text_pair="other", ngrams=1)
+    assert vocab.read(data.vocabulary_path) == ["c", "a", "b", "d", "e", "f"]
+    for mode in ("train", "eval"):
+        make = text.input_fn(data, mode, batch_size=3, shuffle=False, epochs=1)
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            features, _ = session.run(tf.compat.v1.data.make_one_shot_iterator(make()).get_next())
+        assert {name: values.tolist() for name, values in features.items()} == {
+            "text": [b"A b", b"c", b"e"],
+            "text_b": [b"", b"D c", b"f"],
+        }
+    with tf.Graph().as_default():
+        receiver = text.create_serving_input_fn(data)()
+    assert sorted(receiver.features) == ["text", "text_b"]
+    single = prepare(**paths)
+    assert single.fingerprint["train"] != data.fingerprint["train"]
+    with pytest.raises(ValueError, match="text_pair 'other': the sample 'stdlib_docs' has no pairs"):
+        prepare(train_paths=None, train_sample="stdlib_docs", text_pair="other")
+
+
+def test_boundaries(prepare):
+    assert "< a" in vocab.read(prepare(boundaries=True).vocabulary_path)
+    assert "< a" not in vocab.read(prepare().vocabulary_path)
+
+
+def test_embeddings(prepare, tmp_path):
+    pytest.importorskip("polars")
+    (tmp_path / "glove.txt").write_text("a 1 2\nz 3 4\n")
+    data = prepare(embeddings=schema.Embeddings(file=str(tmp_path / "glove.txt")))
+    assert sorted(data.fingerprint) == ["embeddings", "eval", "train"]
+    assert data.notes == (str(data.embeddings),)
+    assert text.module_arguments(data)["embeddings"].words == 1
+
+
+def test_embeddings_need_their_extra(prepare, tmp_path, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'polars'")
+
+    monkeypatch.setattr(text.importlib, "import_module", missing)
+    with pytest.raises(errors.UsageError) as caught:
+        prepare(embeddings=schema.Embeddings(file=str(tmp_path / "glove.txt")))
+    assert str(caught.value) == (
+        "model_fn.encoder.embeddings: No module named 'polars'; install it with: pip install 'hubpipe[embeddings]'"
+    )

@@ -250,3 +250,8 @@ def test_words_of_a_convolution_are_left_out_whole(create_spec):
     found = training("pooled", text=["cat"] * 1000)
     assert set(np.unique(found[:, 0])) == {0.0, np.float32(6 - 1e-7)}
     assert np.mean(found[:, 0] == 0) == pytest.approx(0.75, abs=0.05)
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS.values(), {"pair": {}}], ids=[*ENCODERS, "pair"])
+def test_the_oldest_tensorflow_can_read_it(create_spec, encoder):
+    assert create_spec(encoder={"char_ngrams": [2, 3], **encoder}).obstacles("1.15") == []
