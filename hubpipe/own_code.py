@@ -8,7 +8,7 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from hubpipe import errors
@@ -82,6 +82,29 @@ def check_arguments(
             problems.append(f"{key}.{name}: missing, {path} has no default for it{can_have}")
     if problems:
         raise errors.ConfigError(problems)
+
+
+def check_call(
+    called: Callable[..., Any], positional: Sequence[str], params: Mapping[str, Any], *, path: str, key: str
+) -> None:
+    """Checks that a function can be called with some arguments by position, and with keyword arguments.
+
+    Args:
+        called: the function.
+        positional: what the arguments by position are, for messages.
+        params: keyword arguments that the config gives.
+        path: of the function, for messages.
+        key: of `params` in the config, for messages.
+    Raises:
+        ConfigError: it cannot.
+    """
+    if _parameters(called) is None:
+        return
+    try:
+        inspect.signature(called).bind(*positional, **params)
+    except TypeError as error:
+        names = ", ".join([*positional, *(f"{name}=..." for name in params)])
+        raise errors.ConfigError([f"{key}: {path} cannot be called with ({names}): {error}"]) from error
 
 
 def arguments(

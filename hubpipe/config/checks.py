@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hubpipe.config import data_files, document, schema, tables, wording
 
@@ -20,14 +20,17 @@ def check(config: schema.Config) -> list[document.Mistake]:
     Returns:
         list of (path of the key, what is wrong with it).
     """
+    head = config.model_fn.head
+    metrics = schema.metrics_of(head, config.metrics)
     return [
         *_kinds(config.inputs.kind, config.model_fn.kind),
         *_data(config.inputs),
         *tables.check(config.inputs, config.model_fn),
         *_learning_rate(config.optimizer.learning_rate),
         *_text(config.inputs, config.model_fn),
-        *_selection(config.selection, config.model_fn.head.kind),
-        *_gates(config.gates.quality, config.model_fn.head.kind),
+        *_own_metrics(config.metrics, head.kind),
+        *_selection(config.selection, head.kind, metrics),
+        *_gates(config.gates.quality, head.kind, metrics),
         *_repeated(("export", "hyperparameters"), config.export.hyperparameters),
         *_hyperparameters(config.model_fn, config.export.hyperparameters),
         *_directory(("model_dir",), config.model_dir),
@@ -140,17 +143,27 @@ def _learning_rate(rate: float | schema.Section) -> Iterator[document.Mistake]:
             yield (*path, "boundaries"), f"expected ascending steps, got {before} before {after}"
 
 
-def _selection(selection: schema.Selection, head: str) -> Iterator[document.Mistake]:
-    metrics, name = schema.METRICS[head], selection.metric
+def _own_metrics(own: Mapping[str, schema.CustomMetric], head: str) -> Iterator[document.Mistake]:
+    for name in own:
+        if name in schema.METRICS[head]:
+            yield ("metrics", name), f"the head {head} has a metric of that name; give yours another"
+
+
+def _selection(
+    selection: schema.Selection, head: str, metrics: Mapping[str, bool]
+) -> Iterator[document.Mistake]:
+    name = selection.metric
     if name not in metrics:
-        yield ("selection", "metric"), _unknown_metric(name, head)
+        yield ("selection", "metric"), _unknown_metric(name, head, metrics)
     elif selection.higher_is_better != metrics[name]:
         given, known = wording.show(selection.higher_is_better), wording.show(metrics[name])
         message = f"{given} contradicts selection.metric: {name}, where it is {known}. Leave the key out"
         yield ("selection", "higher_is_better"), message
 
 
-def _gates(quality: schema.QualityGate, head: str) -> Iterator[document.Mistake]:
+def _gates(
+    quality: schema.QualityGate, head: str, metrics: Mapping[str, bool]
+) -> Iterator[document.Mistake]:
     """Do the head's metrics have the names that the gate gives bounds for?"""
     path = ("gates", "quality")
     keys = ("thresholds", "max_regression")
@@ -160,12 +173,11 @@ def _gates(quality: schema.QualityGate, head: str) -> Iterator[document.Mistake]
         if bounds.at_least is None and bounds.at_most is None:
             yield (*path, "slices", number), "expected at_least, at_most, or both"
     for place, name in named:
-        if name not in schema.METRICS[head]:
-            yield place, _unknown_metric(name, head)
+        if name not in metrics:
+            yield place, _unknown_metric(name, head, metrics)
 
 
-def _unknown_metric(name: str, head: str) -> str:
-    metrics = schema.METRICS[head]
+def _unknown_metric(name: str, head: str, metrics: Mapping[str, bool]) -> str:
     close = wording.suggestion(name, metrics)
     return f"unknown metric {name!r}{close}. Metrics of {head}: {', '.join(metrics)}"
 

@@ -118,6 +118,15 @@ def of_numbers(rows: Mapping[str, np.ndarray]) -> Scores:
     return Scores(functions, rows["weights"])
 
 
+def of_own(rows: Mapping[str, np.ndarray]) -> Scores:
+    """What a head of the user's own predicts; its other metrics are the config's.
+
+    Args:
+        rows: "loss" and "weights", float64 [rows].
+    """
+    return Scores({"loss": mean(rows["loss"])}, rows["weights"])
+
+
 def mean(values: np.ndarray) -> Metric:
     """The mean of values [rows]."""
     values = values.astype(np.float64)

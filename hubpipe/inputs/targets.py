@@ -208,8 +208,14 @@ TARGETS = {
 }
 
 
+# What the labels of a user's own head are -> their target.
+_OF_CUSTOM = {"class": Classes, "classes": SeveralClasses, "number": Number}
+
+
 def create(head: schema.Head) -> Target:
     """What a head of the config makes of labels."""
+    if isinstance(head, schema.CustomHead):
+        return _OF_CUSTOM[head.labels](head)
     return TARGETS[type(head)](head)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from hubpipe import errors, hub
 from hubpipe.config import schema
-from hubpipe.models import custom, fit, image, imported, keras, pretrained, tabular, text, warm_start
+from hubpipe.models import custom, fit, image, imported, keras, metrics, pretrained, tabular, text, warm_start
+from hubpipe.models.heads import custom as own_head
 
 # What makes the module of each kind of model.
 MODELS = {
@@ -35,18 +36,21 @@ _FEATURES = "features"
 _KEYS = {schema.KerasModel: keras.KEY, schema.CustomModel: custom.KEY, schema.ImportedModel: imported.KEY}
 
 
-def check(model: schema.Model, inputs: schema.Inputs) -> None:
-    """Judges what a config brings from outside, as far as that needs no data.
+def check(config: schema.Config) -> None:
+    """Judges what a config brings from outside for its model, as far as that needs no data.
 
     Args:
-        model: the model's config.
-        inputs: the data's config.
+        config: of the run.
     Raises:
         ConfigError: a function or a module that is not there, or does not take what the config gives it.
         TrainingError: Keras 2 is not installed.
     """
+    model, inputs = config.model_fn, config.inputs
     if type(model) in _CHECKS:
         _CHECKS[type(model)](model, (*schema.MODULE_ARGUMENTS[type(inputs)], _FEATURES))
+    if isinstance(model.head, schema.CustomHead):
+        own_head.check(model.head)
+    metrics.check(config.metrics)
 
 
 def regularizers(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str, schema.Regularizer] | None:

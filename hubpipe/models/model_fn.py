@@ -8,7 +8,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import hub
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.models import heads, optimizers, pretrained
+from hubpipe.models import heads, metrics, optimizers, pretrained
 
 # Scope of the module's variables in the training graph.
 MODULE_SCOPE = "module"
@@ -25,6 +25,7 @@ def create_model_fn(
     export_name: str,
     parts: Mapping[str, schema.Optimizer] | None = None,
     start: pretrained.Start | None = None,
+    own_metrics: Mapping[str, metrics.Metric] | None = None,
 ) -> Callable[..., estimator.EstimatorSpec]:
     """The model_fn that trains a module as its consumer would, registered for export.
 
@@ -35,6 +36,7 @@ def create_model_fn(
         export_name: the name that exporters export the module by.
         parts: dict scope in the module -> how the weights in it are updated, where that is different.
         start: vectors of a file that a table of the module starts with, if there are any.
+        own_metrics: metrics of the config's own, by name, beside those of the head.
     Returns:
         function (features, labels, mode) -> EstimatorSpec. features: dict of the inputs of the module's default
         signature; labels: what hubpipe.inputs.feeding says, None for predictions.
@@ -61,8 +63,10 @@ def create_model_fn(
         loss = head.loss(logits, labels, weights)
         if mode == estimator.ModeKeys.EVAL:
             average_loss = tf1.metrics.mean(head.losses(logits, labels), weights)
-            metrics = {**head.metrics(logits, labels, weights), AVERAGE_LOSS: average_loss}
-            return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=metrics)
+            found = {**head.metrics(logits, labels, weights), AVERAGE_LOSS: average_loss}
+            if own_metrics:
+                found.update(metrics.streamed(own_metrics, *head.compared(logits, labels), weights))
+            return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=found)
         regularization = tf1.losses.get_regularization_losses()
         tf1.summary.scalar("data_loss", loss)
         total = tf.add_n([loss, *regularization])

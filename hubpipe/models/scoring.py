@@ -50,13 +50,16 @@ def score(
         binary: "labels" int64 [rows], "logits" float64 [rows].
         multi_label: "labels" bool and "logits" float64 [rows, classes], of data and version.
         regression: "labels" and "predicted" float64 [rows].
+        custom: "labels" and "predicted", as the head has them.
     Raises:
         HubpipeError: the module cannot be loaded.
-        ValueError: its head is of another kind, or tells two other classes apart.
+        ValueError: its head is of another kind, or tells other classes apart than one that does not allow it.
         tf.errors.OpError: the head's variables are not those of this config.
     """
     if head.kind != judged.head.kind:
         raise ValueError(f"its head is {head.kind}, that of the config is {judged.head.kind}")
+    if isinstance(head, schema.CustomHead) and head.head_fn != judged.head.head_fn:  # it is code, and not run
+        raise ValueError(f"its head is made by {head.head_fn}, that of the config by {judged.head.head_fn}")
     logits, labels, weights = _applied(module_dir, head, head_prefix, head_labels, judged.input_fn)
     rows = _ROWS[type(head)](logits.astype(np.float64), labels, list(head_labels), judged)
     return {**rows, "weights": weights.astype(np.float64)}
@@ -140,16 +143,28 @@ def _of_numbers(
     logits: np.ndarray, labels: np.ndarray, head_labels: list[str], judged: Judged
 ) -> dict[str, np.ndarray]:
     del head_labels
+    loss, _ = _computed(logits, labels, judged)
+    return {"labels": labels.astype(np.float64), "predicted": logits[:, 0], "loss": loss}
+
+
+def _of_own(
+    logits: np.ndarray, labels: np.ndarray, head_labels: list[str], judged: Judged
+) -> dict[str, np.ndarray]:
+    if head_labels != list(judged.labels):
+        raise ValueError(f"its head tells apart {_listed(head_labels)}, the data have {_listed(judged.labels)}")
+    loss, predicted = _computed(logits, labels, judged)
+    return {"labels": labels, "predicted": predicted, "loss": loss}
+
+
+def _computed(logits: np.ndarray, labels: np.ndarray, judged: Judged) -> tuple[np.ndarray, np.ndarray]:
+    """The loss of each row by the head of the config, float64 [rows], and what it predicts."""
     with tf.Graph().as_default(), tf1.Session() as session:
-        head = heads.create(judged.head, [], judged.moments)
-        losses = head.losses(tf.constant(logits, tf.float32), tf.constant(labels, tf.float32))
+        head = heads.create(judged.head, judged.labels, judged.moments)
+        tensors = tf.constant(logits, tf.float32), tf.constant(labels)
+        fetches = head.losses(*tensors), head.compared(*tensors)[1]
         session.run(tf1.global_variables_initializer())
-        loss = session.run(losses)
-    return {
-        "labels": labels.astype(np.float64),
-        "predicted": logits[:, 0],
-        "loss": loss.astype(np.float64),
-    }
+        loss, predicted = session.run(fetches)
+    return loss.astype(np.float64), predicted
 
 
 _ROWS = {
@@ -157,12 +172,17 @@ _ROWS = {
     schema.BinaryHead: _of_two_classes,
     schema.MultiLabelHead: _of_several_classes,
     schema.RegressionHead: _of_numbers,
+    schema.CustomHead: _of_own,
 }
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """-log of the probability that logits give to labels of 0 and 1, of any shape."""
     return np.logaddexp(0.0, logits) - logits * labels
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(map(repr, labels)) or "no classes"
 
 
 def _both(labels: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """Candidate and current version on the same evaluation rows, for the quality gate."""
 
+import dataclasses
+import functools
 import os
 
 import tensorflow as tf
@@ -10,7 +12,7 @@ from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 from hubpipe.gates import quality
 from hubpipe.gates import scores as scores_lib
-from hubpipe.models import scoring
+from hubpipe.models import metrics, scoring
 from hubpipe.store import layout
 from hubpipe.store import store as store_lib
 
@@ -20,6 +22,7 @@ _SCORES = {
     schema.BinaryHead: scores_lib.of_two_classes,
     schema.MultiLabelHead: scores_lib.of_several_classes,
     schema.RegressionHead: scores_lib.of_numbers,
+    schema.CustomHead: scores_lib.of_own,
 }
 
 
@@ -59,13 +62,22 @@ def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data)
         raise errors.ResourceError(f"{version.path}: cannot be evaluated now: {error.message}") from error
     except (KeyError, ValidationError, tf.errors.OpError, ValueError) as error:
         raise errors.StoreError(f"{version.path}: cannot be evaluated: {error}") from error
-    return _SCORES[type(config.model_fn.head)](found)
+    scored = _SCORES[type(config.model_fn.head)](found)
+    own = metrics.create(config.metrics)
+    if not own:
+        return scored
+    labels = found["labels"]
+    predicted = found["predicted"] if "predicted" in found else (found["logits"] >= 0.0).astype(labels.dtype)
+    functions = {
+        name: functools.partial(metric, labels, predicted) for name, metric in own.items()
+    }
+    return dataclasses.replace(scored, functions={**scored.functions, **functions})
 
 
 def policy(config: schema.Config) -> quality.Policy:
     """The quality gate's policy, as the config has it."""
     wanted, metric = config.gates.quality, config.selection.metric
-    directions = schema.METRICS[config.model_fn.head.kind]
+    directions = schema.metrics_of(config.model_fn.head, config.metrics)
     return quality.Policy(
         metric=metric,
         higher_is_better=config.selection.higher_is_better,

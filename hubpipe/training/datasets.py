@@ -27,7 +27,7 @@ def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
         ConfigError: a function or a module that the config names, and that cannot be used.
         InputError: data that cannot be used.
     """
-    models.check(config.model_fn, config.inputs)
+    models.check(config)
     reader = inputs.reader(config.inputs)
     cache_dir = cache_dir or os.path.join(config.model_dir, "inputs")
     return reader.prepare_section(config.inputs, config.model_fn, cache_dir=cache_dir)

@@ -10,7 +10,7 @@ from absl import logging
 from hubpipe import errors, inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
-from hubpipe.models import heads, model_fn, pretrained, warm_start
+from hubpipe.models import heads, metrics, model_fn, pretrained, warm_start
 from hubpipe.training import datasets
 from hubpipe.training.cluster import strategies, tf_config
 
@@ -52,6 +52,7 @@ def create(
             export_name=config.name,
             parts=models.parts(config.model_fn),
             start=start,
+            own_metrics=metrics.create(config.metrics),
         ),
         config.model_dir,
         tf_estimator.RunConfig(

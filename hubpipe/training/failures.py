@@ -12,6 +12,9 @@ from hubpipe.config import schema
 
 _SHORTAGE = re.compile(r"^.*(No space left on device|Disk quota exceeded|OOM when allocating).*$", re.MULTILINE)
 
+# What hubpipe.models.metrics raises inside of an op.
+_OWN_METRIC = re.compile(r"TrainingError: (metrics\..+)")
+
 
 @contextlib.contextmanager
 def explained(config: schema.Config) -> Iterator[None]:
@@ -23,6 +26,11 @@ def explained(config: schema.Config) -> Iterator[None]:
             f"{config.model_dir}: the loss became NaN. Lower optimizer.learning_rate, or set optimizer.clip_norm; "
             "the versions published so far are kept."
         ) from error
+    except (tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
+        own = _OWN_METRIC.search(error.message)
+        if own is None:
+            raise
+        raise errors.TrainingError(own[1]) from error
     except tf.errors.ResourceExhaustedError as error:
         # The message opens with where in the graph the op was added.
         reason = _SHORTAGE.search(error.message)

@@ -66,7 +66,7 @@ model_fn: {kind: text, dropuot: {rate: 0.3}}
         "c.yaml:11: selection.metric: unknown metric 'acuracy' (did you mean 'accuracy'?). Metrics of "
         "classification: accuracy, top_k_accuracy, macro_f1, loss",
         "c.yaml:12: nmae: unknown key (did you mean 'name'?). Known keys: name, seed, model_dir, inputs, "
-        "model_fn, optimizer, training, selection, export, store, gates, retrain",
+        "model_fn, optimizer, training, evaluation, metrics, selection, export, store, gates, retrain",
         "c.yaml:13: export: tag 'tag:yaml.org,2002:python/name:os.system' is not accepted; only text, numbers, "
         "true, false, null, lists and mappings are",
         "command line: store.dir=3: expected text, got 3 (quote it: '3')",

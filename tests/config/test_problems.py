@@ -37,7 +37,7 @@ def _rate(**keys):
             {"nmae": 1},
             ("nmae",),
             "unknown key (did you mean 'name'?). Known keys: name, seed, model_dir, inputs, model_fn, optimizer, "
-            "training, selection, export, store, gates, retrain",
+            "training, evaluation, metrics, selection, export, store, gates, retrain",
         ),
         (
             {"model_fn": {"kind": "text", "dropuot": {}}},

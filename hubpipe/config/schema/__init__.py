@@ -24,9 +24,12 @@ from hubpipe.config.schema.heads import (
     METRICS,
     BinaryHead,
     ClassificationHead,
+    CustomHead,
+    CustomMetric,
     Head,
     MultiLabelHead,
     RegressionHead,
+    metrics_of,
 )
 from hubpipe.config.schema.inputs import (
     COLUMN_KEYS,
@@ -98,7 +101,9 @@ __all__ = [
     "Config",
     "Convolution",
     "CosineRate",
+    "CustomHead",
     "CustomInputs",
+    "CustomMetric",
     "DEFAULT_METRICS",
     "CustomModel",
     "DateColumn",
@@ -158,4 +163,5 @@ __all__ = [
     "column_names",
     "input_name",
     "json_schema",
+    "metrics_of",
 ]

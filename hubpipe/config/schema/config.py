@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from hubpipe.config.schema.fields import Section, Text
-from hubpipe.config.schema.heads import DEFAULT_METRICS, METRICS
+from hubpipe.config.schema.heads import DEFAULT_METRICS, CustomMetric, metrics_of
 from hubpipe.config.schema.inputs import Inputs
 from hubpipe.config.schema.models import Model, Pair, TextModel
 from hubpipe.config.schema.optimizers import Adam, Optimizer
@@ -30,6 +30,9 @@ class Config(Section):
     optimizer: Optimizer = Field(Adam(kind="adam", learning_rate=0.001), description="how weights are updated")
     training: Training = Field(Training(), description="how long, how often")
     evaluation: Evaluation = Field(Evaluation(), description="by the evaluator of a cluster")
+    metrics: dict[Text, CustomMetric] = Field(
+        {}, description="metrics of one's own, by name, beside those of the head"
+    )
     selection: Selection = Field(Selection(), validate_default=True, description="which checkpoint is the best")
     export: Export = Field(Export(), description="what becomes of it")
     store: StoreSection = Field(StoreSection(), description="where it goes")
@@ -44,11 +47,11 @@ class Config(Section):
     @field_validator("selection")
     @classmethod
     def _metric_of_the_head(cls, value: Selection, info: ValidationInfo) -> Selection:
-        if "model_fn" not in info.data:  # it has a problem of its own
+        if not {"model_fn", "metrics"} <= info.data.keys():  # they have problems of their own
             return value
-        kind = info.data["model_fn"].head.kind
-        metric = value.metric or DEFAULT_METRICS.get(kind)
-        known = METRICS.get(kind, {}).get(metric)
+        head = info.data["model_fn"].head
+        metric = value.metric or DEFAULT_METRICS[head.kind]
+        known = metrics_of(head, info.data["metrics"]).get(metric)
         higher = known if value.higher_is_better is None else value.higher_is_better
         return value.model_copy(update={"metric": metric, "higher_is_better": higher})
 

@@ -1,10 +1,11 @@
 """Sections of heads, by kind, and the metrics of each."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from hubpipe.config.schema.fields import Rate, Section, Text
+from hubpipe.config.schema.fields import ImportPath, Rate, Section, Text
 
 # metric -> whether higher is better, for each kind of head.
 METRICS = {
@@ -20,6 +21,7 @@ METRICS = {
     },
     "multi_label": {"micro_f1": True, "macro_f1": True, "subset_accuracy": True, "auc": True, "loss": False},
     "regression": {"rmse": False, "mae": False, "r2": True, "loss": False},
+    "custom": {"loss": False},
 }
 
 # The metric that selects, if a config names none.
@@ -28,6 +30,7 @@ DEFAULT_METRICS = {
     "binary": "accuracy",
     "multi_label": "micro_f1",
     "regression": "rmse",
+    "custom": "loss",
 }
 
 
@@ -69,4 +72,36 @@ class RegressionHead(Section):
     )
 
 
-Head = Annotated[ClassificationHead | BinaryHead | MultiLabelHead | RegressionHead, Field(discriminator="kind")]
+class CustomHead(Section):
+    """A head of the user's own; see hubpipe/models/heads/custom.py for what it must do."""
+
+    kind: Literal["custom"] = Field(description="kind of head")
+    head_fn: ImportPath = Field(
+        description="function or class that makes an object with logits, losses and predictions: "
+        "'package.module:function'"
+    )
+    params: dict[str, Any] = Field({}, description="keyword arguments of head_fn")
+    labels: Literal["class", "classes", "number"] = Field(
+        "class",
+        description="what the labels of a row are: one class, int64 [batch]; any number of classes, float32 "
+        "[batch, classes]; a number, float32 [batch]",
+    )
+    separator: Text = Field(",", description="between the labels of a row that has any number of classes")
+
+
+class CustomMetric(Section):
+    """A metric of the user's own, of all labels and predictions at once; scikit-learn's will do."""
+
+    fn: ImportPath = Field(description="function of labels and predicted, arrays: 'package.module:function'")
+    higher_is_better: bool = Field(description="direction of the metric")
+    params: dict[str, Any] = Field({}, description="keyword arguments of fn")
+
+
+Head = Annotated[
+    ClassificationHead | BinaryHead | MultiLabelHead | RegressionHead | CustomHead, Field(discriminator="kind")
+]
+
+
+def metrics_of(head: Head, own: Mapping[str, CustomMetric]) -> dict[str, bool]:
+    """Metric -> whether higher is better, those of a head and those of the config's own."""
+    return {**METRICS[head.kind], **{name: metric.higher_is_better for name, metric in own.items()}}

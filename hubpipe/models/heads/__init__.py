@@ -8,6 +8,7 @@ from hubpipe import hub
 from hubpipe.config import schema
 from hubpipe.models.heads.binary import Binary
 from hubpipe.models.heads.classification import Classification
+from hubpipe.models.heads.custom import Custom
 from hubpipe.models.heads.head import Head
 from hubpipe.models.heads.multi_label import MultiLabel
 from hubpipe.models.heads.regression import Regression
@@ -21,6 +22,7 @@ HEADS = {
     schema.BinaryHead: Binary,
     schema.MultiLabelHead: MultiLabel,
     schema.RegressionHead: Regression,
+    schema.CustomHead: Custom,
 }
 
 

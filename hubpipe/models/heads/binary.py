@@ -40,6 +40,10 @@ class Binary(head.Head):
             **streaming.curves(logits, labels, weights),
         }
 
+    def compared(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See Head."""
+        return labels, tf.cast(logits[:, 0] >= 0.0, labels.dtype)
+
     def predictions(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """See Head.
 

@@ -51,6 +51,10 @@ class Classification(head.Head):
             "guessed": counted(predicted, each),
         }
 
+    def compared(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See Head."""
+        return labels, tf.argmax(logits, axis=-1)
+
     def predictions(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """See Head; class_ids int64 [batch, 1], classes string [batch, 1], probabilities and logits."""
         class_ids = tf.argmax(logits, axis=-1)[:, None]

@@ -75,6 +75,13 @@ class Head(abc.ABC):
     def predictions(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """What Estimator.predict yields for each example, under the names of TensorFlow's canned heads."""
 
+    @abc.abstractmethod
+    def compared(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Labels and what is predicted, of the same shape and type, for metrics of the config's own.
+
+        Class numbers, int64 [batch]; of several classes bool [batch, classes]; numbers, float64 [batch].
+        """
+
     def export_outputs(self, predictions: Mapping[str, tf.Tensor]) -> dict[str, estimator.export.ExportOutput]:
         """What Estimator.export_saved_model serves: all predictions, and what a head adds."""
         everything = estimator.export.PredictOutput(dict(predictions))

@@ -30,6 +30,10 @@ class MultiLabel(head.Head):
             "auc": streaming.curves(logits, labels, weights)["auc"],
         }
 
+    def compared(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See Head."""
+        return labels > 0.5, logits >= 0.0
+
     def predictions(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """See Head; logits and probabilities, float32 [batch, classes]."""
         return {"logits": logits, "probabilities": tf.nn.sigmoid(logits)}

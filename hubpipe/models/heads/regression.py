@@ -66,6 +66,10 @@ class Regression(head.Head):
             "r2": streaming.of_sums("r2", sums, _r2),
         }
 
+    def compared(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """See Head."""
+        return tf.cast(labels, tf.float64), tf.cast(logits[:, 0], tf.float64)
+
     def predictions(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
         """See Head; predictions float32 [batch, 1], in the unit of the labels."""
         return {"predictions": logits}
