@@ -1,0 +1,200 @@
+"""hubpipe.inputs.tabular"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hubpipe import errors
+from hubpipe.config import schema
+from hubpipe.inputs import tabular, vocab
+
+TRAIN = """\
+id,age,job title,since,city,w,paid
+1,20,clerk,2024-01-01,Rome,1,yes
+2,,clerk,2024-01-02,Oslo,2,no
+3,40,?,,Rome,1,no
+4,30,pilot,2024-01-03,Oslo,0.5,yes
+5,30,pilot,2024-01-04,Rome,1,yes.
+"""
+EVAL = """\
+paid,city,age,job title,since,w
+no,Oslo,25,smith,2024-02-29,1
+yes,Rome,,,,3
+"""
+FEATURES = {"age": "numeric", "job title": "categorical", "since": "date"}
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """A function (head, train, eval, **keys of inputs) -> the data and the section."""
+
+    def call(head="classification", train=TRAIN, evaluation=EVAL, files=None, **keys):
+        (tmp_path / "train.csv").write_text(train)
+        (tmp_path / "eval.csv").write_text(evaluation)
+        files = files or {split: {"files": str(tmp_path / f"{split}.csv")} for split in ("train", "eval")}
+        section = schema.TabularInputs.model_validate(
+            {"kind": "tabular", "label": "paid", "label_aliases": {"yes.": "yes"}, "features": FEATURES}
+            | files
+            | keys
+        )
+        model = schema.TabularModel.model_validate({"kind": "tabular", "head": {"kind": head}})
+        return tabular.prepare_section(section, model, cache_dir=str(tmp_path / "cache")), section
+
+    return call
+
+
+def batches(data, mode, **options):
+    """The batches of an input_fn, as arrays."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        dataset = tabular.input_fn(data, mode, **options)()
+        iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
+        session.run(iterator.initializer)
+        following = iterator.get_next()
+        while True:
+            try:
+                yield session.run(following)
+            except tf.errors.OutOfRangeError:
+                return
+
+
+def problem(prepare, **options):
+    with pytest.raises(errors.InputError) as caught:
+        prepare(**options)
+    return str(caught.value)
+
+
+def test_what_is_prepared(prepare):
+    data, _ = prepare()
+    assert data.labels == ["no", "yes"]
+    assert (data.num_train, data.num_eval) == (5, 2)
+    assert [(column.name, column.kind) for column in data.table.columns] == [
+        ("age", "numeric"),
+        ("job_title", "categorical"),
+        ("since", "date"),
+    ]
+    age, job, since = data.table.columns
+    assert (age.mean, age.missing_indicator) == (30.0, True)
+    assert vocab.read(job.vocabulary_path) == ["<missing>", "clerk", "pilot"]
+    assert since.reference_day == 19726
+    assert tabular.module_arguments(data) == {"labels_path": data.labels_path, "table": data.table}
+    assert data.notes == ()
+
+
+def test_batches(prepare):
+    data, _ = prepare()
+    ((features, labels),) = batches(data, "eval", batch_size=8)
+    assert labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(features["age"], np.array([25, np.nan], np.float32))
+    assert features["job_title"].tolist() == [b"smith", b""]
+    assert features["since"].tolist() == [b"2024-02-29", b""]
+    trained = [labels.tolist() for _, labels in batches(data, "train", batch_size=5, shuffle=False, epochs=1)]
+    assert trained == [[1, 0, 0, 1, 1]]
+
+
+def test_weights(prepare):
+    data, _ = prepare(weight="w")
+    ((_, labels),) = batches(data, "eval", batch_size=8)
+    assert labels["weight"].tolist() == [1.0, 3.0]
+    assert "weight 'x' is no finite number" in problem(prepare, weight="w", train=TRAIN.replace(",0.5,", ",x,"))
+
+
+def test_labels_of_regression(prepare):
+    data, _ = prepare("regression", label="w", features={"age": "numeric"})
+    ((_, labels),) = batches(data, "eval", batch_size=8)
+    assert (labels.tolist(), data.labels, data.labels_path) == ([1.0, 3.0], [], None)
+
+
+def test_kinds_that_the_data_tell(prepare):
+    many = TRAIN + "".join(f"{number},{number},clerk,,Rome,1,no\n" for number in range(6, 20))
+    data, _ = prepare(train=many, features="auto", exclude=["w"])
+    assert data.notes == (
+        "categorical: city, job title",
+        "date: since",
+        "numeric: age",
+        "'id' is left out: it only counts the rows",
+    )
+    assert [column.column for column in data.table.columns] == ["age", "city", "job title", "since"]
+    data, _ = prepare(train=many, features={"*": "auto", "age": "categorical"}, exclude=["w", "id"])
+    assert dict((column.column, column.kind) for column in data.table.columns)["age"] == "categorical"
+
+
+def test_rows_that_name_their_columns(prepare, tmp_path):
+    lines = ['{"age": %d, "paid": "no"}' % age for age in (3, 1)]
+    lines += ['{"age": 2, "paid": "yes", "late": %d}' % late for late in (5, 7)]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    source = {"files": str(tmp_path / "train.jsonl")}
+    data, _ = prepare(files={"train": source, "eval": source}, features="auto")
+    age, late = data.table.columns
+    assert (late.column, late.mean, late.missing_indicator) == ("late", 6.0, True)
+    assert not age.missing_indicator
+
+
+def test_cached_data_are_used_again(prepare, monkeypatch):
+    def read_again(*arguments):
+        raise errors.InputError("read again")
+
+    first, _ = prepare()
+    monkeypatch.setattr(tabular, "_learn", read_again)
+    monkeypatch.setattr(tabular, "_stored", read_again)
+    again, _ = prepare()
+    assert again == first
+    assert problem(prepare, missing=["", "-"]) == "read again"
+
+
+def test_the_fingerprint_is_that_of_values(prepare):
+    first, _ = prepare()
+    renamed, _ = prepare(train=TRAIN.replace("20,", "20.0,").replace("?", ""))
+    other, _ = prepare(train=TRAIN.replace("20,", "21,"))
+    assert renamed.fingerprint == first.fingerprint
+    assert other.fingerprint["train"] != first.fingerprint["train"]
+    assert other.fingerprint["eval"] == first.fingerprint["eval"]
+
+
+def test_slices(prepare):
+    data, section = prepare(bad_rows="skip", evaluation=EVAL + "no,Bern,x,,,1\nmaybe,Bern,1,,,1\nno,Bonn,1,,,1\n")
+    assert data.num_eval == 3
+    assert data.skipped["eval"].count == 2
+    assert tabular.slices(section, data, "city") == ["Oslo", "Rome", "Bonn"]
+    assert tabular.slices(section, data, "job title") == ["smith", "", ""]
+    assert tabular.slices(section, data, "paid") == ["no", "yes", "no"]
+    with pytest.raises(errors.InputError) as caught:
+        tabular.slices(section, data, "town")
+    assert "no column 'town'" in str(caught.value)
+
+
+def test_serving_input_fn(prepare):
+    data, _ = prepare()
+    with tf.Graph().as_default():
+        receiver = tabular.create_serving_input_fn(data)()
+    assert {name: (value.dtype, value.shape.as_list()) for name, value in receiver.features.items()} == {
+        "age": (tf.float32, [None]),
+        "job_title": (tf.string, [None]),
+        "since": (tf.string, [None]),
+    }
+
+
+def test_bad_rows_are_errors_or_counted(prepare):
+    bad = TRAIN.replace("4,30", "4,thirty").replace("2024-01-04", "2024-02-30")
+    assert "train.csv:5: 'age' is not a number ('thirty')" in problem(prepare, train=bad)
+    data, _ = prepare(train=bad, bad_rows="skip", features={"age": "numeric", "since": "date"})
+    assert (data.num_train, data.skipped["train"].count) == (3, 2)
+    assert "'since' is no date as in the training data ('2024-02-30')" in data.skipped["train"].reasons[1]
+    assert "eval.csv:2: 'age' is not a number" in problem(prepare, evaluation=EVAL.replace("25", "many"))
+
+
+@pytest.mark.parametrize(
+    "keys, said",
+    [
+        ({"features": {"agee": "numeric"}}, "no column 'agee' (did you mean 'age'?)"),
+        ({"train": TRAIN.replace("city", "job-title"), "features": "auto"}, "would both be the module's input"),
+        ({"train": "a,paid\n1,yes\n1,no\n", "features": "auto"}, "'a' is left out: it has one value"),
+        ({"train": "a,paid\n"}, "no column 'age'"),
+        ({"train": TRAIN.splitlines()[0] + "\n"}, "no rows to use"),
+        ({"features": {"since": {"kind": "date", "format": "%Y"}}}, "date format '%Y' lacks %m, %d"),
+        ({"evaluation": EVAL.replace("city", "town"), "features": "auto"}, "eval.csv: no column 'city'"),
+    ],
+)
+def test_problems(prepare, keys, said):
+    keys = {"train": TRAIN} | keys
+    train = keys.pop("train")
+    assert said in problem(prepare, train=train, **keys)
