@@ -7,7 +7,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.inputs import batches, image, image_sources, vocab
+from hubpipe.inputs import batches, image, image_sources, rows, vocab
 from tests.inputs import pictures
 
 
@@ -157,3 +157,35 @@ def test_serving_input_fn(prepare):
         receiver = image.create_serving_input_fn(data)()
         assert receiver.features["images"].shape.as_list() == [None, 2, 3, 3]
         assert receiver.features["images"].dtype == tf.float32
+
+
+def test_labels_are_those_of_the_head(tmp_path):
+    pictures.folder(tmp_path / "all")
+    names = [("all/red/0.png", ["a", "b"]), ("all/red/1.png", []), ("all/blue/0.png", ["c"])]
+    numbers = [("all/red/0.png", 1.5), ("all/red/1.png", 2), ("all/blue/0.png", "4")]
+
+    def labels_of(rows, **head):
+        listed = pictures.table(tmp_path / "a.jsonl", rows)
+        sources = dict.fromkeys(("train", "eval"), {"files": listed})
+        section = schema.ImageInputs.model_validate({"kind": "image", "image_size": [2, 2], **sources})
+        model = schema.ImageModel.model_validate({"kind": "image", "head": head})
+        data = image.prepare_section(section, model, cache_dir=str(tmp_path / "cache"))
+        ((_, labels),) = batches_of(image.input_fn(data, "eval", batch_size=4))
+        return data, sorted(labels)
+
+    data, labels = labels_of(names, kind="multi_label")
+    assert (data.labels, labels) == (["a", "b", "c"], [[0, 0, 0], [0, 0, 1], [1, 1, 0]])
+    data, labels = labels_of(numbers, kind="regression")
+    assert (data.labels, labels) == ([], [1.5, 2.0, 4.0])
+    assert image.module_arguments(data)["labels_path"] is None
+
+
+def test_labels_of_tfrecords(tmp_path):
+    content = pictures.plain("red")
+    examples = [{"image/encoded": content, "image/class/label": label} for label in ([0.25], [b"x", b"y"], [3])]
+    path = pictures.records(tmp_path / "a.tfrecord", examples)
+    several = image_sources.Files((path,), "train", several_labels=True)
+    assert [one.label for one in several.images()] == [("0.25",), ("x", "y"), ("3",)]
+    single, skipped = image_sources.Files((path,), "train"), rows.Skipped()
+    assert [found.label for found in single.images(skipped)] == ["0.25", "3"]
+    assert skipped.reasons[0].endswith("'image/class/label' is ['x', 'y'], expected one text or number")

@@ -10,7 +10,7 @@ from hubpipe import hub
 from hubpipe.config import schema
 from hubpipe.hub import common_signatures
 from hubpipe.models import image
-from tests.models.test_text import Applied
+from tests.models.text.applied import Applied
 
 IMAGES = np.random.default_rng(1).uniform(size=(6, 8, 8, 3)).astype(np.float32)
 SIGNATURES = ["default", "hyperparameters", "image_classification", "image_feature_vector", "labels"]
@@ -25,14 +25,16 @@ NORMALIZING_BY_AVERAGES = {"AddV2", "Rsqrt", "Mul"}
 def create_spec(tmp_path):
     """A function (hyperparameters, image_size, **keys of model_fn) -> the ModuleSpec of a small network."""
 
-    def create(hyperparameters=("dropout_rate", "batch_norm_momentum"), image_size=(8, 8), **keys):
+    def create(
+        hyperparameters=("dropout_rate", "batch_norm_momentum"), image_size=(8, 8), has_classes=True, **keys
+    ):
         encoder = {"width": 2, **keys.pop("encoder", {})}
         model = schema.ImageModel.model_validate({"kind": "image", "encoder": encoder, **keys})
         (tmp_path / "labels.txt").write_text("cat\ndog\nschön\n", encoding="utf-8")
         return image.create_spec(
             model,
             schema.Export(hyperparameters=hyperparameters),
-            labels_path=str(tmp_path / "labels.txt"),
+            labels_path=str(tmp_path / "labels.txt") if has_classes else None,
             image_size=image_size,
         )
 
@@ -177,3 +179,12 @@ def test_labels_signature_lists_the_classes(create_spec):
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "swish"])
 def test_tensorflow_1_15_reads_it(create_spec, activation):
     assert create_spec(encoder={"activation": activation, "stem": "7x7"}).obstacles("1.15") == []
+
+
+def test_without_classes_there_is_no_classifier(create_spec):
+    head = {"kind": "regression"}
+    spec = create_spec(has_classes=False, head=head)
+    assert sorted(spec.get_signature_names()) == ["default", "hyperparameters", "image_feature_vector"]
+    model = schema.ImageModel.model_validate({"kind": "image", "head": head})
+    assert "logits/kernel" not in image.regularizers(model)
+    assert "logits/kernel" in image.regularizers(schema.ImageModel(kind="image"))
