@@ -1,4 +1,4 @@
-"""Tests of hubpipe.models.pretrained: vectors of a file in an encoder, from the first step to the published module."""
+"""Tests of hubpipe.models.pretrained: vectors of a file, from the first step to the published module."""
 
 import io
 
