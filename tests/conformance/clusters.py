@@ -53,6 +53,7 @@ class Cluster:
         workers: int,
         ps: int,
         evaluator: bool = True,
+        alone: bool = False,
         environment: Mapping[str, str] | None = None,
         show: Callable[[str], None] = lambda line: None,
         most_starts: int = 20,
@@ -64,6 +65,7 @@ class Cluster:
             workers: how many beside the chief.
             ps: how many parameter servers.
             evaluator: whether there is one.
+            alone: one process instead, without TF_CONFIG.
             environment: of the tasks, besides that of this process.
             show: is given each line that a task writes, with its name before it.
             most_starts: of one task; then its exit code counts.
@@ -81,7 +83,6 @@ class Cluster:
         self._show = show
         self._most_starts = most_starts
         self._group = 0
-        self._lines: dict[str, list[str]] = {}
         self._readers: list[threading.Thread] = []
         self.processes = {}
         for job, index in tasks:
@@ -89,7 +90,10 @@ class Cluster:
             config = json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})
             own = {**os.environ, **(environment or {}), "TF_CONFIG": config, "PYTHONUNBUFFERED": "1"}
             self.processes[name] = Process(name, own)
-            self._lines[name] = []
+        if alone:
+            own.pop("TF_CONFIG")
+            self.processes = {"alone": Process("alone", own)}
+        self._lines = {name: [] for name in self.processes}
 
     def __enter__(self) -> "Cluster":
         # The group outlives each of its members; this one does nothing and leads it.
