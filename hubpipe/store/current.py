@@ -15,6 +15,7 @@ the lock.
 import contextlib
 import dataclasses
 import datetime
+import errno
 import getpass
 import os
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ from hubpipe.files import records
 from hubpipe.store import claims, file_system
 
 FILE_NAME = "current.json"
+_LOOKS = 10  # at a file that is listed, but cannot be opened
 HISTORY_LENGTH = 1000  # the oldest moves beyond are forgotten
 
 
@@ -179,10 +181,10 @@ def read(module_path: str, files: file_system.FileSystem = file_system.LOCAL) ->
         FormatError: the file is broken.
     """
     path = os.path.join(module_path, FILE_NAME)
-    try:
-        contents = records.decode(files.read(path), path)
-    except FileNotFoundError:
+    found = _bytes(path, files)
+    if found is None:
         return Record()
+    contents = records.decode(found, path)
     record = {key: contents.pop(key) for key in _CHECKS if key in contents}
     for key, value in record.items():
         is_fine, expected = _CHECKS[key]
@@ -196,6 +198,22 @@ def read(module_path: str, files: file_system.FileSystem = file_system.LOCAL) ->
     )
     del contents["format"]
     return Record(**record, others=contents)
+
+
+def _bytes(path: str, files: file_system.FileSystem) -> bytes | None:
+    """Reads the file; None if there is none.
+
+    While another client of a network file system replaces it, it may seem to be gone, or be stale, for a moment.
+    """
+    for _ in range(_LOOKS):
+        try:
+            return files.read(path)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
+                raise
+            if FILE_NAME not in files.names(os.path.dirname(path)):
+                return None
+    return files.read(path)
 
 
 def _to_json(record: Record) -> dict[str, Any]:

@@ -79,8 +79,15 @@ class Folder:
             StoreError: the chosen version is gone.
             FormatError: current.json is broken.
         """
-        number = self.current_number()
-        return None if number is None else self.version(number)
+        while True:
+            number = self.current_number()
+            if number is None:
+                return None
+            version = self.at(number)
+            if version.is_there:
+                return version
+            if number == self.current_number():  # else it was deleted since it is current no more
+                return self.version(number)
 
     def current_number(self) -> int | None:
         """Returns the number of the version that was chosen for consumers, whether it is still there or not."""
@@ -116,20 +123,18 @@ class Folder:
                 written.
             FormatError: current.json is broken.
         """
-        wanted = number
         while True:
-            chosen = self.current_number() if wanted is None else wanted
-            if chosen is None:
+            version = self.current() if number is None else self.version(number)
+            if version is None:
                 raise errors.StoreError(f"{self.path}: no version is current.")
-            version = self.version(chosen)
-            with leases.taken(self.path, chosen, self.files):
+            with leases.taken(self.path, version.number, self.files):
                 # Written before this look, as `deleting` is before collect looks at leases: one sees the other.
                 record = self.record()
-                if chosen not in record.deleting and version.is_there:
+                if version.number not in record.deleting and version.is_there:
                     yield version
                     return
-            if wanted is not None or record.current == chosen:
-                raise errors.StoreError(f"{self.path}: version {chosen} is being deleted; choose another.")
+            if number is not None or record.current == version.number:
+                raise errors.StoreError(f"{self.path}: version {version.number} is being deleted; choose another.")
 
     # For those who change it.
 

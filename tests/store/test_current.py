@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import errno
 import getpass
 import json
 import os
@@ -11,7 +12,7 @@ import threading
 import pytest
 
 from hubpipe import errors
-from hubpipe.store import claims, current
+from hubpipe.store import claims, current, file_system
 
 
 def _write(directory, **keys):
@@ -45,6 +46,38 @@ def test_a_record_reads_as_it_was_written(tmp_path):
         ("yank", 4, None, ""),
         ("rollback", 2, 3, "bad"),
     ]
+
+
+class Replaced(file_system.LocalFileSystem):
+    """As a client of a network file system sees it while another one replaces a file.
+
+    Attributes:
+        failures: of the reads to come.
+    """
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+
+    def read(self, path):
+        if self.failures:
+            raise self.failures.pop(0)
+        return super().read(path)
+
+
+GONE, STALE = FileNotFoundError(errno.ENOENT, "gone"), OSError(errno.ESTALE, "stale")
+
+
+def test_a_record_that_is_being_replaced_is_read_again(tmp_path):
+    with current.locked(str(tmp_path)) as lock:
+        lock.write(current.Record(current=7, highest=7))
+    assert current.read(str(tmp_path), Replaced(GONE, STALE, GONE)).current == 7
+    for failure in (GONE, STALE):
+        with pytest.raises(OSError, match=failure.strerror):
+            current.read(str(tmp_path), Replaced(*[failure] * 100))
+    with pytest.raises(OSError, match="the disk failed"):
+        current.read(str(tmp_path), Replaced(OSError(errno.EIO, "the disk failed")))
+    (tmp_path / "current.json").unlink()
+    assert current.read(str(tmp_path), Replaced(STALE)) == current.Record()
 
 
 def test_records_of_the_first_release_are_read(tmp_path):

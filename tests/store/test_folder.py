@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from hubpipe import errors
-from hubpipe.store import current, leases, store
+from hubpipe.store import current, folder, leases, store
 from tests.store.conftest import numbers
 
 
@@ -73,6 +73,32 @@ def test_a_current_version_that_is_gone_is_told(tmp_path, publish):
     shutil.rmtree(first.path)
     with pytest.raises(errors.StoreError, match="text: there is no version 1; published versions: none"):
         versions.current()
+
+
+def test_current_is_read_again_when_it_moved_and_its_version_went(tmp_path, monkeypatch, publish):
+    versions = store.Store(tmp_path, "text")
+    for _ in range(3):
+        publish(versions)
+    versions.promote(1)
+    read = folder.Folder.current_number
+    moves = [2, 3]
+
+    def read_early(self):
+        """Current moves on, and the version goes, as soon as somebody has read its number."""
+        number = read(self)
+        if moves and number < moves[0]:
+            versions.promote(moves[0])
+            (doomed,) = (version for version in versions.versions() if version.number == number)
+            shutil.rmtree(doomed.path)
+            moves.pop(0)
+        return number
+
+    monkeypatch.setattr(folder.Folder, "current_number", read_early)
+    assert versions.current().number == 3
+    moves.append(4)
+    publish(versions)
+    with versions.lease() as version:
+        assert version.number == 4
 
 
 # Leases.
