@@ -34,7 +34,9 @@ def check(sections: Mapping[str, schema.CustomMetric]) -> None:
     for name, section in sections.items():
         key = f"metrics.{name}"
         called = own_code.function(section.fn, key=f"{key}.fn")
-        own_code.check_call(called, ["labels", "predicted"], section.params, path=section.fn, key=f"{key}.params")
+        weights = {_SAMPLE_WEIGHT: None} if own_code.takes(called, _SAMPLE_WEIGHT) else {}
+        arguments = {**section.params, **weights}
+        own_code.check_call(called, ["labels", "predicted"], arguments, path=section.fn, key=f"{key}.params")
 
 
 def create(sections: Mapping[str, schema.CustomMetric]) -> dict[str, Metric]:

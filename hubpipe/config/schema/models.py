@@ -323,7 +323,7 @@ class ImportedModel(Section):
         ImportedRegularizers(), description="L1 and L2 penalties of the dense layers, exported too"
     )
     dropout: Dropout = Field(
-        Dropout(), description="before each dense layer, and in a fine-tuned module whose signature takes dropout_rate"
+        Dropout(), description="before each dense layer; the rate also in a fine-tuned module that takes it"
     )
     batch_norm: BatchNorm = Field(
         BatchNorm(), description="in the dense layers; the momentum also in a fine-tuned module that takes it"
