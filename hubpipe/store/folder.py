@@ -130,11 +130,14 @@ class Folder:
             with leases.taken(self.path, version.number, self.files):
                 # Written before this look, as `deleting` is before collect looks at leases: one sees the other.
                 record = self.record()
-                if version.number not in record.deleting and version.is_there:
+                # The current version is never deleted. That another one is there the client of a network file
+                # system may only remember.
+                is_kept = version.number not in record.deleting and version.is_there
+                if record.current == version.number or (number is not None and is_kept):
                     yield version
                     return
-            if number is not None or record.current == version.number:
-                raise errors.StoreError(f"{self.path}: version {version.number} is being deleted; choose another.")
+            if number is not None:
+                raise errors.StoreError(f"{self.path}: version {number} is being deleted; choose another.")
 
     # For those who change it.
 
