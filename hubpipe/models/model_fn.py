@@ -8,7 +8,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import hub
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.models import heads, metrics, optimizers, pretrained
+from hubpipe.models import ftrl, heads, metrics, optimizers, pretrained
 
 # Scope of the module's variables in the training graph.
 MODULE_SCOPE = "module"
@@ -73,6 +73,7 @@ def create_model_fn(
         tf1.summary.scalar("total_loss", total)
         frozen_until = {} if start is None else start.frozen_until(module)
         train_op = optimizers.minimize(total, optimizer, parts=scoped, frozen_until=frozen_until)
-        return estimator.EstimatorSpec(mode, loss=total, train_op=train_op)
+        hooks = [ftrl.StartHook()] if parts else None
+        return estimator.EstimatorSpec(mode, loss=total, train_op=train_op, training_chief_hooks=hooks)
 
     return model_fn

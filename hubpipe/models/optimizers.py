@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe.config import schema
-from hubpipe.models import adam
+from hubpipe.models import adam, ftrl
 
 
 def minimize(
@@ -134,7 +134,7 @@ _OPTIMIZERS = {
     schema.Ftrl: lambda rate, config: tf1.train.FtrlOptimizer(
         rate, config.learning_rate_power, config.initial_accumulator_value
     ),
-    schema.WideFtrl: lambda rate, config: tf1.train.FtrlOptimizer(
+    schema.WideFtrl: lambda rate, config: ftrl.Ftrl(
         rate, config.learning_rate_power, config.initial_accumulator_value, config.l1
     ),
 }

@@ -1,5 +1,7 @@
 """hubpipe.inputs.tabular"""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -115,13 +117,13 @@ def test_kinds_that_the_data_tell(prepare):
     )
     assert [column.column for column in data.table.columns] == ["age", "city", "job title", "since"]
     data, _ = prepare(train=many, features={"*": "auto", "age": "categorical"}, exclude=["w", "id"])
-    assert dict((column.column, column.kind) for column in data.table.columns)["age"] == "categorical"
+    assert {column.column: column.kind for column in data.table.columns}["age"] == "categorical"
 
 
 def test_rows_that_name_their_columns(prepare, tmp_path):
-    lines = ['{"age": %d, "paid": "no"}' % age for age in (3, 1)]
-    lines += ['{"age": 2, "paid": "yes", "late": %d}' % late for late in (5, 7)]
-    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    lines = [{"age": 3, "paid": "no"}, {"age": 1, "paid": "no"}]
+    lines += [{"age": 2, "paid": "yes", "late": 5}, {"age": 2, "paid": "yes", "late": 7}]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, lines)))
     source = {"files": str(tmp_path / "train.jsonl")}
     data, _ = prepare(files={"train": source, "eval": source}, features="auto")
     age, late = data.table.columns

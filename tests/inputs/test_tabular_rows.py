@@ -76,7 +76,7 @@ def test_jsonl(read):
 
 
 def test_tfrecord(read):
-    records = [example(a=1.5, b="x y".encode(), y=b"no"), example(a=[], b=b"?", y=b"yes"), example(a=7, y=3)]
+    records = [example(a=1.5, b=b"x y", y=b"no"), example(a=[], b=b"?", y=b"yes"), example(a=7, y=3)]
     assert values(read("a.tfrecord", records)) == [*EXPECTED, ({"a": "7"}, "3")]
 
 

@@ -138,3 +138,36 @@ def test_linear(warmup_steps):
         part = min(max(step - warmup_steps, 0), 10) / 10
         expected.append((0.5 + (0.1 - 0.5) * part) * _warmed_up(step, warmup_steps))
     assert rates(config, steps) == pytest.approx(expected, rel=1e-5)
+
+
+def test_parts_have_their_own_optimizer():
+    with tf.Graph().as_default(), tf1.Session() as session:
+        deep = tf1.get_variable("deep", initializer=[1.0, 1.0])
+        with tf1.variable_scope("wide"):
+            wide = tf1.get_variable("weights", initializer=[0.0, 0.0])
+        loss = tf.reduce_sum(deep * [1.0, 0.0]) + tf.reduce_sum(wide * [1.0, 0.001])
+        train_op = optimizers.minimize(
+            loss,
+            schema.Sgd(kind="sgd", learning_rate=0.5),
+            parts={"wide": schema.WideFtrl(kind="ftrl", learning_rate=0.5, l1=0.01)},
+        )
+        session.run(tf1.global_variables_initializer())
+        session.run(train_op)
+        found, step = session.run((deep, wide)), session.run(tf1.train.get_global_step())
+    assert step == 1
+    np.testing.assert_allclose(found[0], [0.5, 1.0])
+    assert found[1][0] < -0.1
+    assert found[1][1] == 0.0  # L1 is stronger than its gradient
+
+
+def test_a_part_may_be_all_there_is():
+    with tf.Graph().as_default(), tf1.Session() as session:
+        with tf1.variable_scope("wide"):
+            weights = tf1.get_variable("weights", initializer=[0.0])
+        part = schema.WideFtrl(kind="ftrl", learning_rate=0.5, clip_norm=0.1)
+        train_op = optimizers.minimize(
+            tf.reduce_sum(weights), schema.Sgd(kind="sgd", learning_rate=0.5), parts={"wide": part}
+        )
+        session.run(tf1.global_variables_initializer())
+        session.run(train_op)
+        assert session.run((weights < 0.0, tf1.train.get_global_step())) == ([True], 1)
