@@ -13,6 +13,7 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,7 @@ model_dir: {directory}/runs
 store: {{dir: {directory}/modules}}
 """
 _ANIMALS, _PLANTS = ("cat", "dog", "horse", "mouse"), ("oak", "fern", "rose", "moss")
+_ROUNDS = 30  # with a module; after twice as many it is as good as it gets, and nothing is published any more
 _HANG_SECS = 600.0  # a job takes seconds; load alone makes none take this long
 _DISK_BYTES = 64 << 20
 _LARGEST_FILE_BYTES = 60_000  # of a job
@@ -132,15 +134,19 @@ def plan(kills: int, seed: int, directories: Sequence[str]) -> list[Disturbance]
 
 
 class Campaign:
-    """A module that is retrained again and again, on data that grow, and a record of what must not get worse."""
+    """Modules that are retrained again and again, on data that grow, and a record of what must not get worse.
+
+    Attributes:
+        first: how the first job ended, which is left alone.
+        problems: invariants that do not hold after it.
+        store: of the module that is at hand.
+    """
 
     def __init__(self, directory: str, disk: "Disk"):
         """Writes data and config, and publishes the first version undisturbed."""
         self._directory = pathlib.Path(directory)
         self._disk = disk
         self._number = 0
-        self._store = store_lib.Store(str(self._directory / "modules"), _NAME)
-        self._best: float | None = None
         self._reasons: list[str] = []  # of the last job
         self._log = tempfile.NamedTemporaryFile(prefix="crash-campaign-")  # noqa: SIM115  of the last job
         pairs = [
@@ -152,7 +158,7 @@ class Campaign:
         ]
         self._rows = pairs[::2] + pairs[1::4]
         self._write("eval.csv", pairs[3::4])
-        (self._directory / "config.yaml").write_text(_CONFIG.format(name=_NAME, directory=directory))
+        self._begin()
         server = _CONTEXT.Process()  # starts the process that forks, which takes longer than a job
         server.start()
         server.join()
@@ -165,6 +171,9 @@ class Campaign:
 
     def run(self, disturbance: Disturbance) -> Round:
         """Disturbs a job, looks, starts it again, looks."""
+        if self._number % _ROUNDS == 0:
+            shutil.rmtree(self.store.path)
+            self._begin()
         self._grow()
         first = getattr(self, "_" + disturbance.kind.replace("-", "_"))(disturbance)
         problems = [f"after it: {line}" for line in self.broken()]
@@ -206,10 +215,17 @@ class Campaign:
         return f"{self._ended(first)}; the other {second}"
 
     def _wait_for_lock(self, job: "_Job") -> None:
-        while job.process.is_alive() and not any(pathlib.Path(self._store.path).glob(_HOLDERS)):
+        while job.process.is_alive() and not any(pathlib.Path(self.store.path).glob(_HOLDERS)):
             time.sleep(0.01)
 
     # Jobs.
+
+    def _begin(self) -> None:
+        """A new module, which has no version yet."""
+        name = f"{_NAME}-{self._number // _ROUNDS}"
+        self.store = store_lib.Store(str(self._directory / "modules"), name)
+        self._best: float | None = None
+        (self._directory / "config.yaml").write_text(_CONFIG.format(name=name, directory=self._directory))
 
     def _grow(self) -> None:
         """A new day: one more row, and a run key of its own."""
@@ -251,10 +267,10 @@ class Campaign:
 
     def broken(self) -> list[str]:
         """What must be true at any time, and is not."""
-        versions = self._store.versions()
+        versions = self.store.versions()
         found = [f"version {version.number}: {line}" for version in versions for line in version.problems()]
         try:
-            current = self._store.current()
+            current = self.store.current()
             if current is None:
                 return found
             value = current.manifest()["metrics"]["loss"]
