@@ -8,7 +8,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors
 from hubpipe.compat import graph as compat_graph
-from hubpipe.hub import read, spec, state
+from hubpipe.hub import read, replicas, spec, state
 from hubpipe.hub import signature as signature_lib
 from hubpipe.hub import variables as variables_lib
 
@@ -68,7 +68,7 @@ class Module:
             )
         self._variant.check_ops()
         self._graph = tf1.get_default_graph()
-        self._state = state.State(self._spec, self._variant, name, trainable)
+        self._state = replicas.create_state(self._spec, self._variant, name, trainable)
 
     @property
     def graph(self) -> tf.Graph:

@@ -83,7 +83,7 @@ class State:
                 node = graph_lib.node_name(name)
                 name = next(fed for fed in feeds if graph_lib.node_name(fed) == node)
             name = graph_lib.tensor_name(name)
-            tensor = feeds[name] if name in feeds else self._graph.get_tensor_by_name(f"{self._scope}/{name}")
+            tensor = feeds[name] if name in feeds else self._tensor(name)
             return compat_graph.capture(graph, tensor)
 
         scope_name = f"{self._scope.rsplit('/', 1)[-1]}_apply_{signature}"
@@ -104,6 +104,10 @@ class State:
             return replacement(name)
 
         return output
+
+    def _tensor(self, name: str) -> tf.Tensor:
+        """The tensor of the state that has a name in the module's graph."""
+        return self._graph.get_tensor_by_name(f"{self._scope}/{name}")
 
 
 @contextlib.contextmanager

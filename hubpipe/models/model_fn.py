@@ -8,7 +8,7 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import hub
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.models import ftrl, heads, metrics, optimizers, pretrained
+from hubpipe.models import ftrl, heads, metrics, optimizers, pretrained, replicas
 
 # Scope of the module's variables in the training graph.
 MODULE_SCOPE = "module"
@@ -44,13 +44,16 @@ def create_model_fn(
 
     scoped = {f"{MODULE_SCOPE}/{scope}": part for scope, part in (parts or {}).items()}
 
-    def model_fn(
+    # Strategies would rewrite all that it calls, line by line, for minutes; there is nothing in it to rewrite.
+    @tf.autograph.experimental.do_not_convert
+    def build(
         features: Mapping[str, tf.Tensor], labels: tf.Tensor | Mapping[str, tf.Tensor] | None, mode: str
     ) -> estimator.EstimatorSpec:
         is_training = mode == estimator.ModeKeys.TRAIN
         tags = {"train"} if is_training else None
         module = hub.Module(spec, trainable=is_training, name=MODULE_SCOPE, tags=tags)
-        hub.register_module_for_export(module, export_name)
+        if not tf.distribute.has_strategy():  # of its copies exporters would not know which
+            hub.register_module_for_export(module, export_name)
         if start is not None:
             start.initialize(module)
         logits = heads.logits(head, module, features)
@@ -67,7 +70,7 @@ def create_model_fn(
             if own_metrics:
                 found.update(metrics.streamed(own_metrics, *head.compared(logits, labels), weights))
             return estimator.EstimatorSpec(mode, loss=loss, eval_metric_ops=found)
-        regularization = tf1.losses.get_regularization_losses()
+        regularization = replicas.own(tf1.GraphKeys.REGULARIZATION_LOSSES)
         tf1.summary.scalar("data_loss", loss)
         total = tf.add_n([loss, *regularization])
         tf1.summary.scalar("total_loss", total)
@@ -75,5 +78,10 @@ def create_model_fn(
         train_op = optimizers.minimize(total, optimizer, parts=scoped, frozen_until=frozen_until)
         hooks = [ftrl.StartHook()] if parts else None
         return estimator.EstimatorSpec(mode, loss=total, train_op=train_op, training_chief_hooks=hooks)
+
+    def model_fn(
+        features: Mapping[str, tf.Tensor], labels: tf.Tensor | Mapping[str, tf.Tensor] | None, mode: str
+    ) -> estimator.EstimatorSpec:
+        return build(features, labels, mode)  # whose names Estimator does not see
 
     return model_fn

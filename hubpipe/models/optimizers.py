@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe.config import schema
-from hubpipe.models import adam, ftrl
+from hubpipe.models import adam, ftrl, replicas
 
 
 def minimize(
@@ -33,10 +33,10 @@ def minimize(
         if variable.name in frozen_until:
             gradient = _zeros_before(frozen_until[variable.name], gradient, step)
         scope = next((scope for scope in parts or () if variable.op.name.startswith(f"{scope}/")), "")
-        found[scope].append((gradient, variable))
+        found[scope].append((replicas.summable(gradient), variable))
     *others, last = [scope for scope, pairs in found.items() if pairs]
     clipped = {scope: _clipped(pairs, configs[scope], scope) for scope, pairs in found.items() if pairs}
-    with tf.control_dependencies(tf1.get_collection(tf1.GraphKeys.UPDATE_OPS)):
+    with tf.control_dependencies(replicas.own(tf1.GraphKeys.UPDATE_OPS)):
         applied = [optimizers[scope].apply_gradients(clipped[scope]) for scope in others]
         with tf.control_dependencies(applied):
             return optimizers[last].apply_gradients(clipped[last], global_step=step)

@@ -17,6 +17,11 @@ def step_of(path: str) -> int:
     return int(tf.train.load_variable(path, "global_step"))
 
 
+def exists(estimator: tf_estimator.Estimator) -> bool:
+    """Whether there is a checkpoint, if only of the values that training starts from."""
+    return estimator.latest_checkpoint() is not None
+
+
 def latest_step(estimator: tf_estimator.Estimator) -> int:
     """The global step of the newest checkpoint, 0 if there is none."""
     path = estimator.latest_checkpoint()

@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -44,6 +44,7 @@ def create(
     start = pretrained.start(config.model_fn, arguments.get("embeddings"))
     training = config.training
     distribution = tf_config.check(task, training.distribution)
+    _check_parts(distribution, config.model_fn)
     return tf_estimator.Estimator(
         model_fn.create_model_fn(
             spec,
@@ -64,7 +65,7 @@ def create(
             checkpoint_save_graph_def=False,
             save_summary_steps=training.log_every_steps,
             log_step_count_steps=training.log_every_steps,
-            **strategies.run_config_arguments(distribution),
+            **strategies.run_config_arguments(task, distribution),
         ),
         warm_start_from=_warm_start(config.model_fn, spec, warm_start_from, arguments),
     )
@@ -107,10 +108,24 @@ def _check_oldest_reader(version: str | None, spec) -> None:
         )
 
 
-def create_saver_hook(config: tf_estimator.RunConfig) -> tf_estimator.CheckpointSaverHook:
+def _check_parts(distribution: str | None, model: schema.Model) -> None:
+    partitions = getattr(getattr(model, "encoder", None), "partitions", 1)
+    if partitions > 1 and distribution in (strategies.MIRRORED, strategies.MULTI_WORKER):
+        raise errors.UsageError(
+            f"model_fn.encoder.partitions: {partitions}, but only parameter servers share parts out; with "
+            f"training.distribution: {distribution} every device holds all of a table. Set it to 1"
+        )
+
+
+def create_saver_hook(
+    config: tf_estimator.RunConfig, listeners: Sequence[tf_estimator.CheckpointSaverListener] = ()
+) -> tf_estimator.CheckpointSaverHook:
     """Estimator's own, but for a second session call after each step: a tenth of a small model's time."""
     hook = tf_estimator.CheckpointSaverHook(
-        config.model_dir, save_steps=config.save_checkpoints_steps, save_graph_def=config.checkpoint_save_graph_def
+        config.model_dir,
+        save_steps=config.save_checkpoints_steps,
+        listeners=list(listeners),
+        save_graph_def=config.checkpoint_save_graph_def,
     )
     hook._set_steps_per_run(1)  # by default it reads the step again after each step, in case some were many
     return hook

@@ -1,8 +1,8 @@
 """Partitioned variables for evaluation, mapped from disk: tables that are larger than memory.
 
-Training holds the parts of such a table on parameter servers. Evaluation looks up some of its rows. So their bytes
-are copied out of the checkpoint, a file for each part, and the parts are mapped from there: rows are read when they
-are looked up, and the operating system drops them again when it needs the memory.
+Training holds the parts of such a table on parameter servers. Evaluation looks up some of its rows. So the bytes
+are copied out of the checkpoint, a file for each part, and the parts are mapped from there: rows are read when
+they are looked up, and the operating system drops them again when it needs the memory.
 """
 
 import os

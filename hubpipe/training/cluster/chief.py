@@ -43,9 +43,9 @@ def run(
             hooks = [
                 judge_lib.StopHook(lambda: taker.should_stop or is_preempted()),
                 progress,
-                estimators.create_saver_hook(estimator.config),
+                estimators.create_saver_hook(estimator.config, [taker]),
             ]
-            training.train(config, task, data, estimator, hooks, saving_listeners=[taker])
+            training.train(config, task, data, estimator, hooks)
         step = checkpoints.latest_step(estimator)
         if is_preempted():
             return training.TaskResult(task.name, "preempted", step)

@@ -28,12 +28,15 @@ def session_config(task: tf_config.Task | None, *, executor: str) -> tf1.ConfigP
     return config
 
 
-def run_config_arguments(distribution: str | None) -> dict[str, Any]:
+def run_config_arguments(task: tf_config.Task | None, distribution: str | None) -> dict[str, Any]:
     """Further arguments of the RunConfig.
 
     Args:
+        task: of this process, None if it works alone.
         distribution: as tf_config.check returns it.
     """
+    if task is not None and task.type == tf_config.EVALUATOR:
+        return {}  # it stands alone
     if distribution == PARAMETER_SERVER:
         return {"experimental_max_worker_delay_secs": 0}  # workers wait for the first checkpoint instead
     if distribution == MULTI_WORKER:

@@ -50,7 +50,6 @@ def train(
     data: inputs.Data,
     estimator: tf_estimator.Estimator,
     hooks: Sequence[tf_estimator.SessionRunHook],
-    saving_listeners: Sequence[tf_estimator.CheckpointSaverListener] = (),
 ) -> None:
     """Trains as a chief or worker, until the last step of all.
 
@@ -59,8 +58,7 @@ def train(
         task: of this process, as TF_CONFIG has it.
         data: from prepare.
         estimator: of this task.
-        hooks: of the training.
-        saving_listeners: of the chief.
+        hooks: of the training; the chief's save.
     """
     shard = batches.Shard(task.trainer, len(task.trainers))
     start = checkpoints.latest_step(estimator)
@@ -70,7 +68,6 @@ def train(
             datasets.train_input_fn(config, data, start_step=start, shard=shard),
             max_steps=datasets.last_step(config, data),
             hooks=list(hooks),
-            saving_listeners=list(saving_listeners),
         ),
         tf_estimator.EvalSpec(datasets.eval_input_fn(config, data)),
     )

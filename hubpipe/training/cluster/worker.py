@@ -33,8 +33,8 @@ def run(
         data = training.prepare(config)
         estimator = estimators.create(config, data, task=task)
         watch = liveness.ChiefWatch(task, timeout_secs=config.training.chief_timeout_secs)
-        # Before the chief has made the variables, a session looks for them every 30 seconds only.
-        while not should_leave() and not checkpoints.latest_step(estimator):
+        # Before the chief has made the variables, a session on servers looks for them every 30 seconds only.
+        while task.num_ps and not should_leave() and not checkpoints.exists(estimator):
             watch.check()
             time.sleep(liveness.POLL_SECS)
     if not should_leave():
