@@ -60,6 +60,31 @@ def _high_momentum(config: schema.Config) -> Iterator[str]:
         )
 
 
+def data_warnings(config: schema.Config, *, num_train: int) -> list[str]:
+    """Settings that the publishing advice for TF1 Hub modules speaks against, now that the data are known.
+
+    Args:
+        config: a Config.
+        num_train: training rows.
+    Returns:
+        lines as of `warnings`, with those not repeated.
+    """
+    key, momentum = _momentum(config.model_fn, config.export.hyperparameters)
+    batches = num_train / config.inputs.batch_size  # of a pass
+    if momentum is None or momentum > _HIGHEST_FINE_TUNING_MOMENTUM:
+        return []
+    steps = round(1 / (1 - momentum))
+    if steps <= batches:
+        return []
+    most = 1 - 1 / batches
+    advice = f"at most {most:.2g}, or " if most > 0 else ""
+    return [
+        f"{key}: {momentum} is high for {num_train} training rows in batches of {config.inputs.batch_size}: the "
+        f"moving averages need some {steps} steps to follow, a pass over the data has "
+        f"{batches:.1f}. Use {advice}smaller batches"
+    ]
+
+
 def _word_dropout(model: schema.Model) -> Iterator[str]:
     """Is a word dropout asked for that dropout.rate 0, which turns all dropout off, makes ineffective?"""
     if not isinstance(model, schema.TextModel) or "word_dropout" not in model.encoder.model_fields_set:

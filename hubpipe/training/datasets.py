@@ -10,7 +10,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import inputs, models
 from hubpipe.compat import estimator as tf_estimator
-from hubpipe.config import schema
+from hubpipe.config import checks, schema
 from hubpipe.inputs import batches
 from hubpipe.training import progress as progress_lib
 
@@ -39,6 +39,8 @@ def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progre
     progress.note(f"{config.name}: {data.num_train} training rows, {data.num_eval} evaluation rows{classes}")
     for line in data.notes:
         progress.note(line)
+    for warning in checks.data_warnings(config, num_train=data.num_train):
+        progress.note(f"warning: {warning}")
     for split, skipped in data.skipped.items():
         if skipped and skipped.count:
             progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")

@@ -257,3 +257,72 @@ def test_warnings_for_a_keras_model(hyperparameters, lines):
 )
 def test_word_dropout_without_dropout_is_told(sections, lines):
     assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == lines
+
+
+@pytest.mark.parametrize(
+    ("num_train", "batch_norm", "lines"),
+    [
+        (128 * 10, {}, []),
+        (
+            128 * 5,
+            {},
+            [
+                "model_fn.batch_norm.momentum: 0.9 is high for 640 training rows in batches of 128: the moving "
+                "averages need some 10 steps to follow, a pass over the data has 5.0. Use at most 0.8, or smaller "
+                "batches"
+            ],
+        ),
+        (
+            64,
+            {"momentum": 0.5},
+            [
+                "model_fn.batch_norm.momentum: 0.5 is high for 64 training rows in batches of 128: the moving "
+                "averages need some 2 steps to follow, a pass over the data has 0.5. Use smaller batches"
+            ],
+        ),
+        (64, {"enabled": False}, []),
+        (64, {"momentum": 0.999}, []),  # too high for any data, as the other warning says
+    ],
+)
+def test_warnings_of_the_data(num_train, batch_norm, lines):
+    model = {"kind": "text", "batch_norm": batch_norm}
+    config = schema.Config.model_validate(SMALLEST | {"model_fn": model})
+    assert checks.data_warnings(config, num_train=num_train) == lines
+
+
+def test_inputs_of_ones_own():
+    inputs = {"kind": "custom", "input_fn": "mypkg.data:input_fn", "labels": ["a", "b", "a"]}
+    assert _check(inputs=inputs, model_fn={"kind": "custom", "module_fn": "mypkg.models:encoder"}) == [
+        (("inputs", "labels"), "'a' stands there 2 times")
+    ]
+    assert _check(inputs=inputs | {"labels": None}) == [
+        (
+            ("model_fn", "kind"),
+            "'text' does not take inputs.kind: custom. Kinds that do: custom, keras, imported",
+        )
+    ]
+
+
+def test_metrics_of_ones_own():
+    metric = {"fn": "mypkg.metrics:kappa", "higher_is_better": False}
+    assert _check(metrics={"kappa": metric}, selection={"metric": "kappa"}) == []
+    sections = {"metrics": {"kappa": metric}, "selection": {"metric": "kappa"}}
+    config = schema.Config.model_validate(SMALLEST | sections)
+    assert config.selection.higher_is_better is False
+    assert _check(metrics={"accuracy": metric}) == [
+        (("metrics", "accuracy"), "the head classification has a metric of that name; give yours another")
+    ]
+    gates = {"quality": {"thresholds": {"kapa": {"at_least": 0.5}}}}
+    assert _check(metrics={"kappa": metric}, gates=gates) == [
+        (
+            ("gates", "quality", "thresholds", "kapa"),
+            "unknown metric 'kapa' (did you mean 'kappa'?). Metrics of classification: accuracy, top_k_accuracy, "
+            "macro_f1, loss, kappa",
+        )
+    ]
+
+
+def test_a_head_of_ones_own_is_selected_by_its_loss():
+    model = {"kind": "text", "head": {"kind": "custom", "head_fn": "mypkg.heads:Head"}}
+    config = schema.Config.model_validate(SMALLEST | {"model_fn": model})
+    assert (config.selection.metric, config.selection.higher_is_better) == ("loss", False)

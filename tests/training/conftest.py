@@ -17,6 +17,7 @@ inputs:
 model_fn:
   kind: text
   encoder: {{embedding_dim: 4, hidden_units: [4], min_count: 1, oov_buckets: 2, char_ngrams: []}}
+  batch_norm: {{momentum: 0.75}}
   head: {{kind: classification}}
 optimizer: {{kind: adam, learning_rate: 0.02}}
 training: {{max_steps: 6, evaluate_every_steps: 2, log_every_steps: 1}}
