@@ -10,6 +10,7 @@ Exit codes: 0 done (published, no improvement or skipped: see "outcome"), 1 fail
 
 import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from hubpipe import cli
 from hubpipe.config import checks, load, schema
 from hubpipe.retraining import outcome
 from hubpipe.training import signals
+from hubpipe.training.cluster import tf_config
 
 FLAGS = flags.FlagValues()
 _CONFIG = flags.DEFINE_string(
@@ -55,6 +57,7 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
         name = config.name
         for warning in checks.warnings(config):
             print(f"warning: {warning}", file=sys.stderr)
+        tf_config.check_alone(os.environ, config.training.distribution, command="hubpipe.retrain")
         report = _retrain(config)
     except Exception as error:
         reasons = tuple(str(error).splitlines()) or (type(error).__name__,)

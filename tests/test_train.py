@@ -11,7 +11,7 @@ import time
 import pytest
 
 import hubpipe
-from hubpipe import cli, train
+from hubpipe import cli, errors, train
 from hubpipe.config import schema
 
 TINY = """
@@ -150,3 +150,16 @@ def test_sigterm_saves_and_the_same_command_goes_on(config_path, tmp_path):
     assert process.returncode == 0, err
     assert json.loads(out)["step"] == step + 3
     assert f"{tmp_path}/run: going on at step {step}\n" in err
+
+
+def test_a_cluster_that_cannot_be(run, monkeypatch):
+    cluster = {"chief": ["a:1"], "ps": ["b:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "ps", "index": 1}}))
+    with pytest.raises(errors.UsageError) as caught:
+        run()
+    assert str(caught.value) == "TF_CONFIG: task.index: 1 is out of range; cluster.ps has 1, of index 0 to 0"
+
+
+def test_a_strategy_without_a_cluster(run):
+    with pytest.raises(errors.UsageError, match="multi_worker_mirrored needs a cluster, and TF_CONFIG names none"):
+        run("training.distribution=multi_worker_mirrored")

@@ -44,10 +44,10 @@ def cluster(tmp_path):
     rows = [f"the {word},{'animal' if place < 4 else 'plant'}" for place, word in enumerate(words)]
     (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]) + "\n")
 
-    def create(*, workers, ps, max_steps, every):
+    def create(*, workers, ps, max_steps, every, overrides=()):
         path = tmp_path / "tiny.yaml"
         path.write_text(CONFIG.format(directory=tmp_path, max_steps=max_steps, every=every))
-        command = [sys.executable, "-m", "hubpipe.train", "--json", "--config", str(path)]
+        command = [sys.executable, "-m", "hubpipe.train", "--json", "--config", str(path), *overrides]
         return clusters.Cluster(command, workers=workers, ps=ps, environment=ENVIRONMENT)
 
     return create
@@ -122,6 +122,16 @@ def test_killed_tasks_start_again_and_all_ends_well(cluster, tmp_path):
 def latest(directory):
     """The newest checkpoint, None before there is one."""
     return tf.train.latest_checkpoint(str(directory / "run"))
+
+
+@pytest.mark.process
+def test_workers_that_train_together(cluster, tmp_path):
+    overrides = ["training.distribution=multi_worker_mirrored", "model_fn.encoder.partitions=1"]
+    with cluster(workers=1, ps=0, max_steps=20, every=10, overrides=overrides) as one:
+        codes = one.wait(timeout_secs=TIMEOUT_SECS)
+        assert codes == dict.fromkeys(codes, clusters.DONE), told(one)
+    check_store(tmp_path)
+    assert [entry["step"] for entry in history(tmp_path)] == [10, 20]  # a step is one of all, so none is passed by
 
 
 @pytest.mark.process

@@ -358,3 +358,16 @@ def test_a_table_in_parts_is_evaluated_as_one_that_is_whole(tiny, tmp_path):
     start(tiny("model_fn.encoder.partitions=1", f"store.dir={tmp_path}/other"))
     assert history(tiny()) == [pytest.approx(pair, rel=1e-6) for pair in parts]
     assert len(parts) == 3
+
+
+def test_a_strategy_of_one_device_trains_as_none_does(tiny, tmp_path):
+    alone = tiny(f"model_dir={tmp_path}/alone", f"store.dir={tmp_path}/alone-store")
+    start(alone)
+    result, _ = start(tiny("training.distribution=mirrored"))
+    assert (result.outcome, result.step, result.evaluated) == ("trained", 6, 3)
+    expected, found = weights(alone, 6), weights(tiny(), 6)
+    assert sorted(found) == sorted(expected)
+    assert {name: value.shape for name, value in found.items()} == {
+        name: value.shape for name, value in expected.items()
+    }
+    assert np.all(found["module/hidden_1/moving_variance"] != 1.0)  # the moving averages have moved

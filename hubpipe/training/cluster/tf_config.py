@@ -182,6 +182,21 @@ def _shown(value: Any) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
+def check_alone(environment: Mapping[str, str], distribution: str | None, *, command: str) -> None:
+    """Refuses a cluster, for a command that trains on one machine.
+
+    Raises:
+        UsageError: TF_CONFIG names a cluster, or is wrong; or the strategy needs one.
+    """
+    task = read(environment)
+    if task is not None:
+        raise errors.UsageError(
+            f"{VARIABLE}: {task.name} of a cluster, but {command} trains on one machine. Use hubpipe.train, and "
+            "then hubpipe.publish; or unset it"
+        )
+    check(None, distribution)
+
+
 def check(task: Task | None, distribution: str | None) -> str | None:
     """The strategy of a run, by its config and its cluster.
 

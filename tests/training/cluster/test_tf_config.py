@@ -179,3 +179,13 @@ def test_strategies_that_do_not_fit(task, distribution, message):
 def test_it_needs_no_tensorflow():
     code = "import sys, hubpipe.training.cluster.tf_config; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_commands_for_one_machine():
+    tf_config.check_alone({}, "mirrored", command="hubpipe.retrain")
+    text = json.dumps({"cluster": CLUSTER, "task": {"type": "worker", "index": 1}})
+    with pytest.raises(errors.UsageError) as caught:
+        tf_config.check_alone({"TF_CONFIG": text}, None, command="hubpipe.retrain")
+    assert str(caught.value).startswith("TF_CONFIG: worker 1 of a cluster, but hubpipe.retrain trains")
+    with pytest.raises(errors.UsageError, match="parameter_server needs a cluster"):
+        tf_config.check_alone({}, "parameter_server", command="hubpipe.retrain")
