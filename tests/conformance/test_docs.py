@@ -1,4 +1,4 @@
-"""What the pages in docs/ tell users to type works, block after block, in the order of the page.
+"""What docs/twins.md tells users to type works, block after block, in the order of the page.
 
 A fenced block is run by the language that opens it: `python` and `sh` by this environment, `python keras3` if it
 has Keras 3, `python tensorflow_hub` by the environments with hub.KerasLayer; `json` and `yaml` are read. Errors
@@ -7,11 +7,7 @@ have the line numbers of the page.
 
 import importlib.metadata
 import json
-import os
-import pathlib
-import re
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -19,55 +15,32 @@ import tensorflow as tf
 import yaml
 
 from hubpipe.config import load, schema
-from tests.conformance import oracles
+from tests.conformance import oracles, pages
 
 pytestmark = pytest.mark.process
 
-ROOT = pathlib.Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "twins.md"
+PAGE = pages.ROOT / "docs" / "twins.md"
 LANGUAGES = {"python": 5, "python keras3": 2, "python tensorflow_hub": 2, "sh": 1, "json": 1, "yaml": 1}
-
-_BLOCK = re.compile(r"^```(\S[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(language):
-    """The blocks of a language, in order."""
-    return [match[2] for match in _BLOCK.finditer(PAGE.read_text(encoding="utf-8")) if match[1] == language]
-
-
-def script(language):
-    """The page with everything but the blocks of a language blanked."""
-    text = PAGE.read_text(encoding="utf-8")
-    lines = [""] * text.count("\n")
-    for match in _BLOCK.finditer(text):
-        if match[1] == language:
-            first = text.count("\n", 0, match.start(2))
-            lines[first : first + match[2].count("\n")] = match[2].splitlines()
-    return "\n".join(lines) + "\n"
-
-
-def run(directory, *command):
-    """Runs a command as a user would in that directory, with this environment's programs."""
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+    """The texts of the blocks of a language, in order."""
+    return [block.text for block in pages.blocks(PAGE) if block.language == language]
 
 
 def run_python(directory, language):
     """Runs the blocks of a language in one process; returns what they print."""
-    (directory / "twins.md").write_text(script(language), encoding="utf-8")
-    return run(directory, sys.executable, "twins.md")
+    (directory / "twins.md").write_text(pages.script(PAGE, language), encoding="utf-8")
+    return pages.run(directory, sys.executable, "twins.md")
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     """A directory with a version 7 of docs-text, as after a training."""
     directory = tmp_path_factory.mktemp("docs")
-    config = str(ROOT / "configs" / "text.yaml")
+    config = str(pages.ROOT / "configs" / "text.yaml")
     overrides = ["training.max_steps=2", "training.evaluate_every_steps=2"]
-    run(directory, sys.executable, "-m", "hubpipe.train", "--config", config, *overrides)
+    pages.run(directory, sys.executable, "-m", "hubpipe.train", "--config", config, *overrides)
     shutil.copytree(directory / "modules" / "docs-text" / "1", directory / "modules" / "docs-text" / "7")
     return directory
 
@@ -79,9 +52,8 @@ def printed(directory):
 
 
 def test_every_block_has_a_language_that_is_checked():
-    found = [match[1] for match in _BLOCK.finditer(PAGE.read_text(encoding="utf-8"))]
+    found = [block.language for block in pages.blocks(PAGE)]
     assert {language: found.count(language) for language in found} == LANGUAGES
-    assert PAGE.read_text(encoding="utf-8").count("```") == 2 * len(found)
 
 
 def test_python(printed, directory):
@@ -106,7 +78,7 @@ def test_keras_3(directory):
 @pytest.mark.oracle
 @pytest.mark.parametrize("oracle", oracles.KERAS_LAYER_ORACLES, ids=lambda oracle: oracle.name)
 def test_tensorflow_hub(oracle, printed, directory):
-    (directory / "twins.md").write_text(script("python tensorflow_hub"), encoding="utf-8")
+    (directory / "twins.md").write_text(pages.script(PAGE, "python tensorflow_hub"), encoding="utf-8")
     output = oracles.run(oracle, "twins.md", directory=str(directory))
     assert "5 2 3" in output
     assert "[20. 40.]" in output and "0.004" in output
@@ -114,7 +86,7 @@ def test_tensorflow_hub(oracle, printed, directory):
 
 def test_shell(directory):
     (commands,) = blocks("sh")
-    printed = run(directory, "sh", "-euc", commands)
+    printed = pages.run(directory, "sh", "-euc", commands)
     assert "inputs['text'] tensor_info" in printed
     assert "Result for output key default:" in printed
 
@@ -134,4 +106,4 @@ def test_the_yaml_is_that_of_a_keras_model():
     (text,) = blocks("yaml")
     model = schema.KerasModel.model_validate(yaml.safe_load(text)["model_fn"])
     assert model.build_fn == "mypkg.models:encoder"
-    assert isinstance(load.load(ROOT / "configs" / "keras.yaml").model_fn, schema.KerasModel)
+    assert isinstance(load.load(pages.ROOT / "configs" / "keras.yaml").model_fn, schema.KerasModel)

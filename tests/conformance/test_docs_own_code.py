@@ -1,0 +1,32 @@
+"""What docs/own_code.md tells users to type works, block after block, in one directory that is empty before.
+
+A block that names a file is written to it; `sh` is run, and `sh exit 2` fails and says the `text` after it.
+"""
+
+import pytest
+
+from hubpipe.store import store
+from tests.conformance import pages
+
+pytestmark = pytest.mark.process
+
+PAGE = pages.ROOT / "docs" / "own_code.md"
+
+
+def test_the_page(tmp_path):
+    said = ""
+    counts = dict.fromkeys(("python", "yaml", "sh", "text"), 0)
+    for block in pages.blocks(PAGE):
+        kind, _, rest = block.language.partition(" ")
+        counts[kind] += 1
+        if kind in ("python", "yaml"):
+            (tmp_path / rest).write_text(block.text, encoding="utf-8")
+        elif kind == "sh":
+            exit_code = int(rest.removeprefix("exit ")) if rest else 0
+            said = pages.run(tmp_path, "sh", "-euc", block.text, exit_code=exit_code)
+        else:
+            assert said == block.text
+    assert counts == {"python": 2, "yaml": 3, "sh": 4, "text": 1}
+    (version,) = store.Store(tmp_path / "modules", "own").versions()
+    assert "agreement" in version.manifest()["metrics"]
+    assert store.Store(tmp_path / "modules", "onmine").versions()
