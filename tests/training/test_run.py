@@ -258,8 +258,9 @@ def test_a_version_of_images_scores_as_it_did(colours):
         head=config.model_fn.head,
         head_prefix=os.path.join(result.path, layout.HEAD),
         head_labels=data.labels,
-        input_fn=image.input_fn(data, "eval", batch_size=5),
-        labels=data.labels,
+        judged=scoring.Judged(
+            input_fn=image.input_fn(data, "eval", batch_size=5), head=config.model_fn.head, labels=data.labels
+        ),
     )
     for metric in ("accuracy", "loss"):
         assert np.mean(found[metric]) == pytest.approx(result.metrics[metric], rel=1e-4)
@@ -305,7 +306,8 @@ def test_averaged_weights_are_exported_where_they_are_better(tiny):
     best = store.Store(config.store.dir, config.name).current()
     facts = best.manifest()
     step, count = facts["step"], facts["averaged_checkpoints"]
-    assert any(line.startswith(f"step {step}: loss") and f"(average of {count} checkpoints)" in line for line in lines)
+    told = [line for line in lines if line.startswith(f"step {step}: loss")]
+    assert any(f"(average of {count} checkpoints)" in line for line in told)
     name, head = "hidden_1/kernel", "head/kernel"
     saved = [weights(config, one) for one in (2, 4, 6) if one <= step][-count:]
     assert len(saved) == count > 1
