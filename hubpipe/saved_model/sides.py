@@ -226,7 +226,7 @@ class TwinSide:
     def served(
         self, name: str, inputs: Mapping[str, Any], infos: Mapping[str, signature_lib.ParsedTensorInfo]
     ) -> Outputs:
-        """What a signature returns in serving; composite values are taken apart, see twin.serving_components.
+        """What a signature returns in serving; composite values are taken apart, see twin.serving_arguments.
 
         Args:
             name: of the signature for serving.
@@ -235,10 +235,8 @@ class TwinSide:
         """
         flat = {
             served: component
-            for key, info in infos.items()
-            for (served, _), component in zip(
-                twin.serving_components(key, info), signature_lib.components(_tensor(inputs[key])), strict=True
-            )
+            for key, parts in twin.serving_arguments(infos).items()
+            for (served, _), component in zip(parts, signature_lib.components(_tensor(inputs[key])), strict=True)
         }
         return {key: [value.numpy()] for key, value in self.loaded.signatures[name](**flat).items()}
 

@@ -16,6 +16,7 @@ Source: "Exporting a SavedModel" and "Reusable SavedModels" of the TensorFlow Hu
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Collection, Mapping
 
 import tensorflow as tf
@@ -128,6 +129,12 @@ class _Builder:
                 setattr(root, attribute(name), self._function(name, defaults))
             else:
                 self.lost.append(f"signature {name!r}: a twin has an attribute of that name; only serving has it")
+            inputs = self._inference.inputs(name)
+            self.lost += [
+                f"signature {name!r}: serving calls the input {key!r} {parts[0][0]!r}"
+                for key, parts in serving_arguments(inputs).items()
+                if parts != serving_components(key, inputs[key])
+            ]
         if signature_lib.DEFAULT in self._inference.signature_names:
             for name, training in _ENDPOINTS.items():
                 if name not in self._inference.signature_names:
@@ -220,7 +227,7 @@ class _Builder:
         infos = self._inference.inputs(name)
         if len(infos) == 1:
             return _named(next(iter(infos.values())).type_spec, "inputs")
-        return {key: _named(info.type_spec, key) for key, info in infos.items()}
+        return {key: _named(info.type_spec, _argument_name(key)) for key, info in infos.items()}
 
     def _apply(self, name: str, values: Mapping[str, object], *, training: bool) -> dict:
         """The outputs of a signature, in the function that is being traced."""
@@ -253,7 +260,7 @@ class _Builder:
         """The concrete function that serves a signature: dense tensors in, dict of dense tensors out."""
         definition = self._inference.signature_def(name)
         infos = self._inference.inputs(name)
-        flat = {key: serving_components(key, info) for key, info in infos.items()}
+        flat = serving_arguments(infos)
 
         def serve(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
             values = {
@@ -383,6 +390,30 @@ def _named(type_spec: tf.TypeSpec, name: str) -> tf.TypeSpec:
     if isinstance(type_spec, tf.TensorSpec):
         return tf.TensorSpec(type_spec.shape, type_spec.dtype, name)
     return type_spec
+
+
+def serving_arguments(
+    infos: Mapping[str, signature_lib.ParsedTensorInfo],
+) -> dict[str, list[tuple[str, tf.TensorSpec]]]:
+    """Pairs (name, spec) of the dense tensors that each input is served as, by the input's key.
+
+    An argument of a function of TensorFlow 2 has letters, digits and "_" in its name, and a letter first; others
+    become "_". Names that would then be the same are numbered.
+    """
+    found, taken = {}, set()
+    for key, info in sorted(infos.items(), key=lambda item: (item[0] != _argument_name(item[0]), item[0])):
+        name, number = _argument_name(key), 0
+        while any(argument in taken for argument, _ in serving_components(name, info)):
+            number += 1
+            name = f"{_argument_name(key)}_{number}"
+        found[key] = serving_components(name, info)
+        taken.update(argument for argument, _ in found[key])
+    return found
+
+
+def _argument_name(key: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_]", "_", key)
+    return name if name[:1].isalpha() else f"arg_{name}"
 
 
 def serving_components(key: str, info: signature_lib.ParsedTensorInfo) -> list[tuple[str, tf.TensorSpec]]:
