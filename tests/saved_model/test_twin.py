@@ -200,7 +200,8 @@ def test_inputs_whose_names_no_argument_may_have(twin_of):
 
     loaded = twin_of(module_fn)
     values = dict(zip(names, (1.0, 2.0, 3.0, 4.0), strict=True))
-    np.testing.assert_array_equal(loaded({name: tf.constant(value) for name, value in values.items()}), [1, 2, 3, 4])
+    found = loaded({name: tf.constant(value) for name, value in values.items()})
+    np.testing.assert_array_equal(found, [1, 2, 3, 4])
     served = {"capital_gain_1": 1.0, "capital_gain": 2.0, "b_c": 3.0, "arg_2nd": 4.0}
     found = loaded.signatures["serving_default"](**{name: tf.constant(value) for name, value in served.items()})
     np.testing.assert_array_equal(found["default"], [1, 2, 3, 4])
