@@ -133,3 +133,17 @@ def test_what_hubpipe_finds_wrong_stays_in_its_words():
     assert caught.value.problems == ["model_fn.module_fn: json:dumps: No signatures present."]
     with pytest.raises(errors.TrainingError), own_code.blamed("json:dumps", key=KEY):
         raise errors.TrainingError("stays")
+
+
+def test_a_call():
+    def metric(labels, predicted, *, beta=1.0):
+        return labels, predicted, beta
+
+    own_code.check_call(metric, ["labels", "predicted"], {"beta": 2.0}, path="m:metric", key="metrics.f.params")
+    own_code.check_call(min, ["labels", "predicted"], {"beta": 2.0}, path="builtins:min", key="metrics.f.params")
+    with pytest.raises(errors.ConfigError) as caught:
+        own_code.check_call(metric, ["labels", "predicted"], {"b": 2.0}, path="m:metric", key="metrics.f.params")
+    assert caught.value.problems == [
+        "metrics.f.params: m:metric cannot be called with (labels, predicted, b=...): got an unexpected keyword "
+        "argument 'b'"
+    ]

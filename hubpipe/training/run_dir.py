@@ -57,7 +57,7 @@ def start(model_dir: str, config: schema.Config, data: Mapping[str, str]) -> Non
     fixed = {
         # What the shapes and the meaning of the weights depend on.
         **_fixed_encoder(config.model_fn),
-        "model_fn.head.kind": config.model_fn.head.kind,
+        **_fixed_head(config.model_fn.head),
         "optimizer.kind": config.optimizer.kind,
         "the fingerprint of inputs.train": data["train"],
         # What makes the evaluations comparable, and the versions those of one module.
@@ -79,6 +79,11 @@ def _fixed_encoder(model: schema.Model) -> dict[str, Any]:
     kept = {key: value for key, value in found["encoder"].items() if key != "partitions"}
     encoder = {f"model_fn.encoder.{key}": value for key, value in kept.items()}
     return {**encoder, "model_fn.batch_norm.enabled": model.batch_norm.enabled}
+
+
+def _fixed_head(head: schema.Head) -> dict[str, Any]:
+    own = {"head_fn": head.head_fn, "params": head.params} if isinstance(head, schema.CustomHead) else {}
+    return {f"model_fn.head.{key}": value for key, value in {"kind": head.kind, **own}.items()}
 
 
 def _check_same(model_dir: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -123,3 +123,52 @@ def test_numbers_are_in_the_units_of_the_version_and_losses_in_those_of_the_data
 def test_a_head_of_another_kind(score):
     with pytest.raises(ValueError, match="^its head is binary, that of the config is classification$"):
         score(BINARY, ["no", "yes"], [0, 1, 1, 0, 1], head=CLASSIFICATION)
+
+
+class Distances:
+    """A head of the user's own: the logits are distances, and the smallest wins."""
+
+    def __init__(self, labels, power=2.0):
+        self._units, self._power = len(labels), power
+
+    def logits(self, encoded):
+        return encoded @ tf1.get_variable("kernel", [3, self._units])
+
+    def losses(self, logits, labels):
+        return tf.abs(tf.gather(logits, labels, axis=1, batch_dims=1)) ** self._power
+
+    def predictions(self, logits):
+        return {"predicted": tf.argmin(logits, axis=1)}
+
+
+def _own(**keys):
+    return schema.CustomHead.model_validate({"kind": "custom", "head_fn": f"{__name__}:Distances", **keys})
+
+
+def test_a_head_of_ones_own(score):
+    labels = [0, 1, 2, 1, 0]
+    found, logits = score(_own(), ["a", "b", "c"], labels, weights=[1, 2, 0, 1, 1])
+    assert found["labels"].tolist() == labels
+    assert found["predicted"].tolist() == logits.argmin(axis=1).tolist()
+    np.testing.assert_allclose(found["loss"], logits[range(5), labels] ** 2, rtol=1e-5)
+    assert found["weights"].tolist() == [1, 2, 0, 1, 1]
+
+
+def test_losses_are_those_of_the_head_of_the_config(score):
+    found, logits = score(_own(), ["a", "b", "c"], [0] * 5, head=_own(params={"power": 1.0}))
+    np.testing.assert_allclose(found["loss"], np.abs(logits[:, 0]), rtol=1e-5)
+
+
+def test_another_head_of_ones_own_is_not_run(score):
+    other = schema.CustomHead(kind="custom", head_fn="no_such_package:Head")
+    with pytest.raises(ValueError) as caught:
+        score(_own(), ["a", "b", "c"], [0] * 5, head=other)
+    assert str(caught.value) == (
+        f"its head is made by {__name__}:Distances, that of the config by no_such_package:Head"
+    )
+
+
+def test_a_head_of_ones_own_tells_the_classes_of_the_data_apart(score):
+    with pytest.raises(ValueError) as caught:
+        score(_own(), ["a", "b", "c"], [0] * 5, labels=["a", "c"])
+    assert str(caught.value) == "its head tells apart 'a', 'b', 'c', the data have 'a', 'c'"

@@ -1,11 +1,14 @@
 """Tests of hubpipe.retraining.evaluation; what it finds is tested with the job."""
 
 import os
+import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from hubpipe import errors
+from hubpipe.config import schema
 from hubpipe.inputs import text
 from hubpipe.models import scoring
 from hubpipe.retraining import evaluation
@@ -23,9 +26,11 @@ def version(tiny, tmp_path):
     return store_lib.Version(1, str(path))
 
 
+DATA = types.SimpleNamespace(labels=("animal", "plant"), moments=(0.0, 1.0))
+
+
 def scores(version, tiny):
-    data = type("Data", (), {"labels": ("animal", "plant"), "moments": (0.0, 1.0)})()
-    return evaluation.scores(version, tiny(), data)
+    return evaluation.scores(version, tiny(), DATA)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +58,34 @@ def test_a_version_without_a_head(version, tiny):
     with pytest.raises(errors.StoreError) as caught:
         scores(version, tiny)
     assert str(caught.value) == f"{version.path}: has no head; {layout.LABELS} is missing."
+
+
+def spread(labels, predicted, sample_weight):
+    """The weight of the rows whose class is guessed too high."""
+    return float(sample_weight[predicted > labels].sum())
+
+
+@pytest.mark.parametrize(
+    ("head", "rows"),
+    [
+        ({"kind": "classification"}, {"labels": np.array([0, 0, 1]), "predicted": np.array([1, 0, 1])}),
+        ({"kind": "binary"}, {"labels": np.array([0, 0, 1]), "logits": np.array([0.5, -0.5, 3.0])}),
+    ],
+)
+def test_metrics_of_ones_own_count_among_the_scores(version, tiny, monkeypatch, head, rows):
+    rows = {**rows, "loss": np.ones(3), "weights": np.array([2.0, 1.0, 1.0])}
+    monkeypatch.setattr(scoring, "score", lambda *args, **kwargs: rows)
+    monkeypatch.setattr(text, "input_fn", lambda *args, **kwargs: None)
+    config = tiny()
+    metric = schema.CustomMetric(fn=f"{__name__}:spread", higher_is_better=False)
+    model = config.model_fn.model_copy(update={"head": type_of(head).model_validate(head)})
+    config = config.model_copy(update={"metrics": {"spread": metric}, "model_fn": model})
+    found = evaluation.scores(version, config, DATA)
+    assert "spread" in found.metrics
+    assert found.value("spread") == 2.0
+    assert found.value("spread", np.array([3, 0, 1])) == 6.0
+    assert "spread" in evaluation.policy(config).lower_is_better
+
+
+def type_of(head):
+    return {"classification": schema.ClassificationHead, "binary": schema.BinaryHead}[head["kind"]]
