@@ -74,8 +74,8 @@ def module_fn(
     """
     height, width = image_size
     images = tf1.placeholder(tf.float32, [None, height, width, 3], name=_INPUT)
-    defaults = {"dropout_rate": model.dropout.rate, "batch_norm_momentum": model.batch_norm.momentum}
-    scalars = {name: tf1.placeholder_with_default(value, [], name=name) for name, value in defaults.items()}
+    rates = {"dropout_rate": model.dropout.rate, "batch_norm_momentum": model.batch_norm.momentum}
+    scalars = layers.scalars(rates)
     network = _Network(model, scalars, is_training=is_training)
     activations = network.activations(images)
     features = tf.reduce_mean(activations[f"stage_{_STAGES}"], axis=[1, 2])

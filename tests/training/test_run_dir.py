@@ -117,3 +117,13 @@ def test_a_run_of_another_keras_model(tiny, model_dir, override, change):
     with pytest.raises(errors.TrainingError) as error:
         run_dir.start(str(model_dir), tiny(*KERAS, override), DATA)
     assert f"its checkpoints are of another run: {change}" in str(error.value)
+
+
+OWN_HEAD = "model_fn.head={kind: custom, head_fn: 'mypkg.heads:Margin', params: {margin: 1.0}}"
+
+
+def test_a_run_of_another_head_of_ones_own(tiny, model_dir):
+    run_dir.start(str(model_dir), tiny(OWN_HEAD), DATA)
+    with pytest.raises(errors.TrainingError) as error:
+        run_dir.start(str(model_dir), tiny(OWN_HEAD, "model_fn.head.params.margin=0.5"), DATA)
+    assert "of another run: model_fn.head.params was {'margin': 1.0}, is {'margin': 0.5}" in str(error.value)

@@ -82,8 +82,8 @@ def module_fn(
         labels: nothing -> default, string [classes]; none without classes.
     """
     text = tf1.placeholder(tf.string, [None], name=TEXT)
-    defaults = {"dropout_rate": model.dropout.rate, "batch_norm_momentum": model.batch_norm.momentum}
-    scalars = {name: tf1.placeholder_with_default(value, [], name=name) for name, value in defaults.items()}
+    rates = {"dropout_rate": model.dropout.rate, "batch_norm_momentum": model.batch_norm.momentum}
+    scalars = layers.scalars(rates)
     encode = functools.partial(
         _encode, model, scalars, vocabulary_path=vocabulary_path, embeddings=embeddings, is_training=is_training
     )
@@ -221,14 +221,12 @@ def _hidden(
     is_training: bool,
 ) -> tf.Tensor:
     """Dropout, a dense layer, batch normalization if `normalized`, and the activation; float32 [batch, units]."""
-    outputs = layers.dropout(inputs, rate=scalars["dropout_rate"], is_training=is_training)
-    kernel_regularizer = layers.regularizer(model.regularizers.kernel)
-    outputs = layers.dense(outputs, units, kernel_regularizer=kernel_regularizer, with_bias=not normalized)
-    if normalized:
-        outputs = layers.batch_norm(
-            outputs,
-            momentum=scalars["batch_norm_momentum"],
-            epsilon=model.batch_norm.epsilon,
-            is_training=is_training,
-        )
-    return layers.ACTIVATIONS[model.encoder.activation](outputs)
+    return layers.hidden(
+        inputs,
+        units,
+        activation=model.encoder.activation,
+        kernel_regularizer=layers.regularizer(model.regularizers.kernel),
+        norm=model.batch_norm.model_copy(update={"enabled": normalized}),
+        rates=scalars,
+        is_training=is_training,
+    )
