@@ -1,39 +1,56 @@
 """Features to an EstimatorSpec; the encoder is what becomes the module."""
 
-import functools
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hubpipe import errors, hub
 from hubpipe.config import schema
-from hubpipe.models import custom, fit, image, imported, keras, metrics, pretrained, tabular, text, warm_start
+from hubpipe.models import custom, fit, image, imported, keras, metrics, tabular, text, warm_start
 from hubpipe.models.heads import custom as own_head
 
-# What makes the module of each kind of model.
-MODELS = {
-    schema.TextModel: text.create_spec,
-    schema.ImageModel: image.create_spec,
-    schema.TabularModel: tabular.create_spec,
-    schema.KerasModel: keras.create_spec,
-    schema.CustomModel: custom.create_spec,
-    schema.ImportedModel: imported.create_spec,
-}
-# Those who read the kind's config for the regularizers of variables; other kinds have them in their own code.
-_REGULARIZERS = {
-    schema.TextModel: text.regularizers,
-    schema.ImageModel: image.regularizers,
-    schema.CustomModel: custom.regularizers,
-    schema.ImportedModel: imported.regularizers,
-}
-_VOCABULARY_TABLE = "embedding"  # the variable of the words of texts
-# What is judged before data are read, of the kinds that bring something from outside; and the key that names it.
-_CHECKS = {
-    schema.KerasModel: keras.check,
-    schema.CustomModel: custom.check,
-    schema.ImportedModel: imported.check,
-}
 _FEATURES = "features"
-_KEYS = {schema.KerasModel: keras.KEY, schema.CustomModel: custom.KEY, schema.ImportedModel: imported.KEY}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What hubpipe knows of a kind of model; `arguments` are what the data tell, see hubpipe.inputs.
+
+    Attributes:
+        create_spec: function (model, export, **arguments) -> hub.ModuleSpec.
+        regularizers: function (model, arguments) -> dict, see regularizers.
+        vocabularies: function (model, arguments) -> dict, see vocabularies.
+        optimizers: function (model) -> dict, see parts.
+        check: function (model, names of arguments), of kinds that bring something from outside: judges it before
+            data are read. Their create_spec is given the features, too.
+        key: of the config, that names what comes from outside.
+    """
+
+    create_spec: Callable[..., hub.ModuleSpec]
+    regularizers: Callable[..., dict[str, schema.Regularizer] | None] = lambda model, arguments: None
+    vocabularies: Callable[..., dict[str, warm_start.Vocabulary]] = warm_start.vocabularies
+    optimizers: Callable[..., dict[str, schema.Optimizer]] = lambda model: {}
+    check: Callable[..., None] | None = None
+    key: str = "model_fn"
+
+
+MODELS = {
+    schema.TextModel: Kind(text.create_spec, regularizers=text.regularizers, vocabularies=text.vocabularies),
+    schema.ImageModel: Kind(image.create_spec, regularizers=image.regularizers),
+    schema.TabularModel: Kind(
+        tabular.create_spec,
+        regularizers=tabular.regularizers,
+        vocabularies=tabular.vocabularies,
+        optimizers=tabular.optimizers,
+    ),
+    schema.KerasModel: Kind(keras.create_spec, check=keras.check, key=keras.KEY),
+    schema.CustomModel: Kind(
+        custom.create_spec, regularizers=custom.regularizers, check=custom.check, key=custom.KEY
+    ),
+    schema.ImportedModel: Kind(
+        imported.create_spec, regularizers=imported.regularizers, check=imported.check, key=imported.KEY
+    ),
+}
 
 
 def check(config: schema.Config) -> None:
@@ -46,8 +63,9 @@ def check(config: schema.Config) -> None:
         TrainingError: Keras 2 is not installed.
     """
     model, inputs = config.model_fn, config.inputs
-    if type(model) in _CHECKS:
-        _CHECKS[type(model)](model, (*schema.MODULE_ARGUMENTS[type(inputs)], _FEATURES))
+    kind = MODELS[type(model)]
+    if kind.check:
+        kind.check(model, (*schema.MODULE_ARGUMENTS[type(inputs)], _FEATURES))
     if isinstance(model.head, schema.CustomHead):
         own_head.check(model.head)
     metrics.check(config.metrics)
@@ -62,14 +80,12 @@ def regularizers(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str,
     Returns:
         dict name of a variable in the module -> its regularizer; None if the config does not say.
     """
-    if isinstance(model, schema.TabularModel):
-        return tabular.regularizers(model, arguments["table"])
-    return _REGULARIZERS[type(model)](model) if type(model) in _REGULARIZERS else None
+    return MODELS[type(model)].regularizers(model, arguments)
 
 
 def parts(model: schema.Model) -> dict[str, schema.Optimizer]:
     """The optimizer of each scope of the module that the config trains with one of its own."""
-    return tabular.optimizers(model) if isinstance(model, schema.TabularModel) else {}
+    return MODELS[type(model)].optimizers(model)
 
 
 def vocabularies(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str, warm_start.Vocabulary]:
@@ -81,15 +97,7 @@ def vocabularies(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str,
     Returns:
         dict name of a variable in the module -> the tokens.
     """
-    if isinstance(model, schema.TabularModel):
-        return tabular.vocabularies(model, arguments["table"])
-    path = arguments.get("vocabulary_path")
-    found = {} if path is None else {_VOCABULARY_TABLE: warm_start.Vocabulary(path)}
-    embeddings = arguments.get("embeddings")
-    if embeddings is not None and pretrained.is_trained(model.encoder.embeddings):
-        of_new_words = functools.partial(pretrained.of_new_words, embeddings)
-        found[pretrained.VARIABLE] = warm_start.Vocabulary(embeddings.vocabulary_path, of_new_words)
-    return found
+    return MODELS[type(model)].vocabularies(model, arguments)
 
 
 def create_spec(
@@ -105,10 +113,11 @@ def create_spec(
     Raises:
         ConfigError: the module cannot be made, or does not fit the features or the head.
     """
-    if type(model) in _CHECKS:
+    kind = MODELS[type(model)]
+    if kind.check:
         arguments = {**arguments, _FEATURES: features}
-    spec = MODELS[type(model)](model, export, **arguments)
+    spec = kind.create_spec(model, export, **arguments)
     problems = fit.problems(spec, features)
     if problems:
-        raise errors.ConfigError([f"{_KEYS.get(type(model), 'model_fn')}: {problem}" for problem in problems])
+        raise errors.ConfigError([f"{kind.key}: {problem}" for problem in problems])
     return spec

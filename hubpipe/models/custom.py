@@ -100,8 +100,9 @@ def module_fn(
         labels.add_signature(labels_path)
 
 
-def regularizers(model: schema.CustomModel) -> dict[str, schema.Regularizer] | None:
+def regularizers(model: schema.CustomModel, arguments: Mapping[str, Any]) -> dict[str, schema.Regularizer] | None:
     """The regularizer of each variable that has one, if the config gives them; None if module_fn may."""
+    del arguments
     return dict(model.regularizers) or None
 
 

@@ -1,6 +1,8 @@
 """The image encoder: a small residual network, images to feature vectors and logits."""
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
@@ -32,8 +34,9 @@ def create_spec(
     )
 
 
-def regularizers(model: schema.ImageModel) -> dict[str, schema.Regularizer]:
+def regularizers(model: schema.ImageModel, arguments: Mapping[str, Any]) -> dict[str, schema.Regularizer]:
     """The regularizer of each kernel, by the name of the variable in the module."""
+    del arguments
     classifier = [] if isinstance(model.head, schema.RegressionHead) else ["logits/kernel"]
     return dict.fromkeys([*_kernels(model.encoder), *classifier], model.regularizers.kernel)
 

@@ -59,8 +59,11 @@ def create_spec(
     )
 
 
-def regularizers(model: schema.ImportedModel) -> dict[str, schema.Regularizer] | None:
+def regularizers(
+    model: schema.ImportedModel, arguments: Mapping[str, Any]
+) -> dict[str, schema.Regularizer] | None:
     """The regularizer of each kernel after a frozen module; None for a trainable one, which has its own, too."""
+    del arguments
     if model.trainable:
         return None
     kernels = [f"hidden_{index}/kernel" for index, _ in enumerate(model.hidden_units, start=1)]

@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
@@ -36,11 +38,11 @@ def create_spec(
     )
 
 
-def regularizers(model: schema.TabularModel, table: schema.Table) -> dict[str, schema.Regularizer]:
+def regularizers(model: schema.TabularModel, arguments: Mapping[str, Any]) -> dict[str, schema.Regularizer]:
     """The regularizer of each variable of the deep part that may have one, by its name in the module."""
     if isinstance(model.encoder, schema.WideEncoder):
         return {}
-    embeddings = [_embedding(feature) for feature in tabular_features.sizes(table)]
+    embeddings = [_embedding(feature) for feature in tabular_features.sizes(arguments["table"])]
     names = [_hidden(index) for index, _ in enumerate(model.encoder.hidden_units)]
     if isinstance(model.encoder, schema.WideAndDeepEncoder):
         names.append("logits")
@@ -55,10 +57,10 @@ def optimizers(model: schema.TabularModel) -> dict[str, schema.Optimizer]:
     return {} if isinstance(model.encoder, schema.DeepEncoder) else {WIDE: model.encoder.wide_optimizer}
 
 
-def vocabularies(model: schema.TabularModel, table: schema.Table) -> dict[str, warm_start.Vocabulary]:
+def vocabularies(model: schema.TabularModel, arguments: Mapping[str, Any]) -> dict[str, warm_start.Vocabulary]:
     """The tokens that rows of the tables of both parts are for, by the name of the variable in the module."""
     found = {}
-    for column in table.columns:
+    for column in arguments["table"].columns:
         if isinstance(column, schema.CategoricalColumn) and column.vocabulary_path is not None:
             path = column.vocabulary_path
             found[_embedding(column.name)] = warm_start.Vocabulary(path, lambda *_: _embedding_initializer())

@@ -10,7 +10,10 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub
 from hubpipe.compat import estimator
+from hubpipe.config import schema
 from hubpipe.models import labels, model_fn
+
+_WORDS = "embedding"
 
 
 def _small(dim: int, old_path: str) -> Any:
@@ -29,6 +32,18 @@ class Vocabulary(NamedTuple):
 
     path: str
     initializer: Callable[[int, str], Any] = _small
+
+
+def vocabularies(model: schema.Model, arguments: Mapping[str, Any]) -> dict[str, Vocabulary]:
+    """The words of texts, whose embeddings are called `embedding`; empty for what is no text.
+
+    Args:
+        model: of any kind.
+        arguments: what the data tell.
+    """
+    del model
+    path = arguments.get("vocabulary_path")
+    return {} if path is None else {_WORDS: Vocabulary(path)}
 
 
 def settings(

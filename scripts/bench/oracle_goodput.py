@@ -35,7 +35,7 @@ def main() -> None:
             overrides=arguments.overrides,
         )
         data = datasets.prepare(config)
-        spec = models.MODELS[type(config.model_fn)](
+        spec = models.MODELS[type(config.model_fn)].create_spec(
             config.model_fn, config.export, vocabulary_path=data.vocabulary_path, labels_path=data.labels_path
         )
         head = heads.create(config.model_fn.head, data.labels)

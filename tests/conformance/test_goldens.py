@@ -32,7 +32,7 @@ def _text_spec(directory):
             "regularizers": {"embedding": {"l2": 0.5}, "kernel": {"l1": 0.25, "l2": 0.125}},
         }
     )
-    return models.MODELS[schema.TextModel](
+    return models.MODELS[schema.TextModel].create_spec(
         model,
         schema.Export(),
         vocabulary_path=str(directory / "vocabulary.txt"),
@@ -50,7 +50,7 @@ def _keras_spec(directory):
         params={"embedding_dim": 3, "units": 4, "embedding_l2": 0.5, "kernel_l2": 0.125, "dropout_rate": 0.5},
     )
     random.seed(1)  # as hubpipe.training.run does
-    return models.MODELS[schema.KerasModel](
+    return models.MODELS[schema.KerasModel].create_spec(
         model,
         schema.Export(),
         vocabulary_path=str(directory / "vocabulary.txt"),
@@ -63,7 +63,7 @@ def _image_spec(directory):
     model = schema.ImageModel.model_validate(
         {"kind": "image", "encoder": {"width": 2}, "regularizers": {"kernel": {"l1": 0.25, "l2": 0.5}}}
     )
-    return models.MODELS[schema.ImageModel](
+    return models.MODELS[schema.ImageModel].create_spec(
         model, schema.Export(), labels_path=str(directory / "labels.txt"), image_size=(4, 4)
     )
 
@@ -79,7 +79,7 @@ def _custom_spec(directory):
             "regularizers": {"embedding": {"l1": 0.25, "l2": 0.5}},
         }
     )
-    return models.MODELS[schema.CustomModel](
+    return models.MODELS[schema.CustomModel].create_spec(
         model,
         schema.Export(),
         vocabulary_path=str(directory / "vocabulary.txt"),
@@ -104,7 +104,7 @@ def _imported_spec(directory):
         }
     )
     features = {"sentence": tf.TensorSpec([None], tf.string)}
-    return models.MODELS[schema.ImportedModel](
+    return models.MODELS[schema.ImportedModel].create_spec(
         model, schema.Export(), features=features, labels_path=str(directory / "labels.txt")
     )
 
@@ -117,7 +117,7 @@ def _tabular_spec(directory):
             "regularizers": {"embedding": {"l2": 0.5}, "kernel": {"l1": 0.25, "l2": 0.125}},
         }
     )
-    return models.MODELS[schema.TabularModel](
+    return models.MODELS[schema.TabularModel].create_spec(
         model, schema.Export(), labels_path=str(directory / "labels.txt"), table=tables.write(directory)
     )
 

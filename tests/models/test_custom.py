@@ -105,9 +105,10 @@ def test_regularizers_of_the_config(create_spec):
 
 def test_what_the_config_says_of_regularizers():
     model = {"kind": "custom", "module_fn": "own:encoder"}
-    assert custom.regularizers(schema.CustomModel.model_validate(model)) is None
+    assert custom.regularizers(schema.CustomModel.model_validate(model), {}) is None
     model["regularizers"] = {"kernel": {"l2": 0.5}}
-    assert custom.regularizers(schema.CustomModel.model_validate(model)) == {"kernel": schema.Regularizer(l2=0.5)}
+    found = custom.regularizers(schema.CustomModel.model_validate(model), {})
+    assert found == {"kernel": schema.Regularizer(l2=0.5)}
 
 
 def _with_loss():

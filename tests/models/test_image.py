@@ -89,7 +89,7 @@ def test_depth_counts_the_layers_with_a_kernel(create_spec, depth, enabled):
     spec = create_spec(encoder={"depth": depth}, batch_norm={"enabled": enabled})
     kernels = {name for name in spec.variable_shapes() if name.endswith("/kernel")}
     assert len({name for name in kernels if "shortcut" not in name}) == depth
-    assert kernels == set(image.regularizers(schema.ImageModel(kind="image", encoder={"depth": depth})))
+    assert kernels == set(image.regularizers(schema.ImageModel(kind="image", encoder={"depth": depth}), {}))
     norms = {name for name in spec.variable_shapes() if "norm" in name}
     biases = {name for name in spec.variable_shapes() if name.endswith("/bias")}
     assert len(norms) == (4 * (depth - 1) if enabled else 0)
@@ -186,5 +186,5 @@ def test_without_classes_there_is_no_classifier(create_spec):
     spec = create_spec(has_classes=False, head=head)
     assert sorted(spec.get_signature_names()) == ["default", "hyperparameters", "image_feature_vector"]
     model = schema.ImageModel.model_validate({"kind": "image", "head": head})
-    assert "logits/kernel" not in image.regularizers(model)
-    assert "logits/kernel" in image.regularizers(schema.ImageModel(kind="image"))
+    assert "logits/kernel" not in image.regularizers(model, {})
+    assert "logits/kernel" in image.regularizers(schema.ImageModel(kind="image"), {})

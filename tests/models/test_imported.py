@@ -180,8 +180,8 @@ def test_the_size_of_images_is_passed_on(tmp_path):
 def test_regularizers():
     model = {"kind": "imported", "module": "m", "hidden_units": [3], "regularizers": {"kernel": {"l2": 0.5}}}
     frozen = schema.ImportedModel.model_validate(model)
-    assert imported.regularizers(frozen) == {"hidden_1/kernel": schema.Regularizer(l2=0.5)}
-    assert imported.regularizers(frozen.model_copy(update={"trainable": True})) is None
+    assert imported.regularizers(frozen, {}) == {"hidden_1/kernel": schema.Regularizer(l2=0.5)}
+    assert imported.regularizers(frozen.model_copy(update={"trainable": True}), {}) is None
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_training_differs_by_dropout_and_batch_norm_alone(create_spec):
 @pytest.mark.parametrize("encoder, count", [(DEEP, 5), (BOTH, 6), (WIDE, 0)])
 def test_regularization_losses_are_those_of_the_config(create_spec, encoder, count):
     spec, model, table = create_spec(encoder, regularizers={"embedding": {"l2": 0.5}, "kernel": {"l1": 0.25}})
-    named = tabular.regularizers(model, table)
+    named = tabular.regularizers(model, {"table": table})
     with tf.Graph().as_default() as graph, tf1.Session() as session:
         module = hub.Module(spec, trainable=True)
         losses = graph.get_collection(tf1.GraphKeys.REGULARIZATION_LOSSES)
@@ -181,7 +181,7 @@ def test_rows_follow_their_values_into_another_vocabulary(create_spec, tmp_path)
     ]
     table = table.model_copy(update={"columns": tuple(columns)})
     spec = tabular.create_spec(model, schema.Export(), labels_path=str(tmp_path / "labels.txt"), table=table)
-    settings, anew = warm_start.settings(spec, path, vocabularies=tabular.vocabularies(model, table))
+    settings, anew = warm_start.settings(spec, path, vocabularies=tabular.vocabularies(model, {"table": table}))
     assert anew == []
 
     def build(features, labels, mode):

@@ -29,7 +29,7 @@ def test_our_models_are_for_the_oldest(tiny):
 def test_what_the_oldest_cannot_read_stops_the_run_before_it_starts(tiny, monkeypatch):
     config = tiny('export.oldest_reader="1.15"')
     data = datasets.prepare(config)
-    monkeypatch.setitem(models.MODELS, schema.TextModel, _create_spec)
+    monkeypatch.setitem(models.MODELS, schema.TextModel, models.Kind(_create_spec))
     with pytest.raises(errors.ExportError) as caught:
         estimators.create(config, data)
     assert str(caught.value).splitlines() == [
@@ -44,5 +44,5 @@ def test_what_the_oldest_cannot_read_stops_the_run_before_it_starts(tiny, monkey
 def test_what_the_oldest_can_read_goes_on(tiny, monkeypatch, version):
     config = tiny(f"export.oldest_reader={version}")
     data = datasets.prepare(config)
-    monkeypatch.setitem(models.MODELS, schema.TextModel, _create_spec)
+    monkeypatch.setitem(models.MODELS, schema.TextModel, models.Kind(_create_spec))
     estimators.create(config, data)

@@ -1,5 +1,5 @@
 """The text encoder: strings to feature vectors."""
 
-from hubpipe.models.text.module import create_spec, module_fn, regularizers
+from hubpipe.models.text.module import create_spec, module_fn, regularizers, vocabularies
 
-__all__ = ["create_spec", "module_fn", "regularizers"]
+__all__ = ["create_spec", "module_fn", "regularizers", "vocabularies"]

@@ -1,13 +1,15 @@
 """The text encoder as a module."""
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub
 from hubpipe.config import schema
-from hubpipe.models import labels, layers, pretrained
+from hubpipe.models import labels, layers, pretrained, warm_start
 from hubpipe.models.text import pooling, tables, tokens
 
 # What inputs are called, of the module and of the features: the text, and the second one of a pair.
@@ -44,8 +46,9 @@ def create_spec(
     )
 
 
-def regularizers(model: schema.TextModel) -> dict[str, schema.Regularizer]:
+def regularizers(model: schema.TextModel, arguments: Mapping[str, Any]) -> dict[str, schema.Regularizer]:
     """The regularizer of each variable of the encoder that may have one, by its name in the module."""
+    del arguments
     encoder, configured = model.encoder, model.regularizers
     scopes = [f"conv_{width}" for width in encoder.conv.widths] if encoder.pooling == "conv" else []
     scopes += [f"hidden_{index}" for index, _ in enumerate(encoder.hidden_units, start=1)]
@@ -55,6 +58,16 @@ def regularizers(model: schema.TextModel) -> dict[str, schema.Regularizer]:
         **dict.fromkeys(tables.names(encoder), configured.embedding),
         **dict.fromkeys([f"{scope}/kernel" for scope in scopes], configured.kernel),
     }
+
+
+def vocabularies(model: schema.TextModel, arguments: Mapping[str, Any]) -> dict[str, warm_start.Vocabulary]:
+    """The tokens of the learned embeddings, and the words of those of a file if they are tuned."""
+    found = warm_start.vocabularies(model, arguments)
+    embeddings = arguments.get("embeddings")
+    if embeddings is not None and pretrained.is_trained(model.encoder.embeddings):
+        of_new_words = functools.partial(pretrained.of_new_words, embeddings)
+        found[pretrained.VARIABLE] = warm_start.Vocabulary(embeddings.vocabulary_path, of_new_words)
+    return found
 
 
 def module_fn(

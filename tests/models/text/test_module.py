@@ -189,7 +189,7 @@ def test_the_regularizers_are_of_variables_that_are_there(create_spec):
         spec = create_spec(encoder={"char_ngrams": [2], **encoder})
         model = schema.TextModel.model_validate({"kind": "text", "encoder": {"hidden_units": [4], **encoder}})
         kernels = {name for name in spec.variable_shapes() if name.endswith("kernel")}
-        assert {name for name in module_lib.regularizers(model) if name.endswith("kernel")} == kernels
+        assert {name for name in module_lib.regularizers(model, {}) if name.endswith("kernel")} == kernels
 
 
 PAIRS = {"text": ["the cat", "sat", ""], "text_b": ["the cat", "dog", "cat"]}
