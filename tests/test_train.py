@@ -24,6 +24,7 @@ inputs:
 model_fn:
   kind: text
   encoder: {{embedding_dim: 4, hidden_units: [4], min_count: 1}}
+  batch_norm: {{momentum: 0.1}}
 training: {{max_steps: 4, evaluate_every_steps: 2}}
 model_dir: {directory}/run
 store: {{dir: {directory}/store}}
