@@ -3,7 +3,6 @@
 import sys
 
 import export_workload as workload
-
 from hubpipe import estimator, exporters, hub
 
 if __name__ == "__main__":

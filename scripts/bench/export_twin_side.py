@@ -8,9 +8,9 @@ import tempfile
 import time
 from collections.abc import Callable
 
-import export_workload as workload
 import tensorflow as tf
 
+import export_workload as workload
 from hubpipe import estimator, hub
 from hubpipe.exporters import registered
 from hubpipe.saved_model import parity, write

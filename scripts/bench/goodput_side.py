@@ -4,10 +4,10 @@ import io
 import json
 import tempfile
 
-import goodput_workload as workload
-import step_clock
 import tensorflow as tf
 
+import goodput_workload as workload
+import step_clock
 from hubpipe.config import schema
 from hubpipe.training import datasets, estimators, run
 from hubpipe.training import progress as progress_lib

@@ -10,7 +10,6 @@ import random
 import sys
 
 import runs
-
 from hubpipe.config import load, schema
 
 _ROWS = {"train": 20_000, "eval": 1_000}

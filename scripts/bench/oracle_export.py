@@ -2,9 +2,10 @@
 
 import sys
 
-import export_workload as workload
 import tensorflow as tf
 import tensorflow_hub
+
+import export_workload as workload
 
 if __name__ == "__main__":
     workload.measure(

@@ -3,10 +3,11 @@
 import json
 import tempfile
 
-import goodput_workload as workload
-import step_clock
 import tensorflow as tf
 import tensorflow_hub
+
+import goodput_workload as workload
+import step_clock
 
 estimator = tf.estimator  # loaded here, before hubpipe is: untouched by its compat
 
