@@ -6,17 +6,18 @@ stalls.
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from hubpipe.inputs import cache
 
-MAX_BYTES_IN_MEMORY = 256 << 20  # of a record file; in memory it takes up to twice as much
-SHUFFLE_BUFFER_ROWS = 100_000  # of a larger file
+MAX_BYTES_IN_MEMORY = 256 << 20  # of all record files; in memory they take up to twice as much
+SHUFFLE_BUFFER_ROWS = 100_000  # of larger data
 
 _BATCHES_AT_ONCE = 16
+_FILES_AT_ONCE = 8  # of larger data that are shuffled
 _ENDLESS = 1 << 62  # rows
 
 # With TensorFlow's default of 4 the epochs of 100,000 rows are correlated by 0.2, those of a million by 0.4, and
@@ -40,7 +41,7 @@ WHOLE = Shard(0, 1)
 
 
 def train(
-    path: str,
+    paths: Sequence[str],
     count: int,
     *,
     columns: Mapping[str, tf.DType],
@@ -54,36 +55,38 @@ def train(
 ) -> tf.data.Dataset:
     """Makes batches for training, the same ones whenever the arguments are the same.
 
-    Up to MAX_BYTES_IN_MEMORY the whole file is in memory, each epoch is a permutation of all rows, and batch n
-    does not depend on where the dataset starts: a run that stopped after step n goes on with `start_step=n` as if
-    it had not stopped. A larger file is read again in every epoch and shuffled in a buffer of `buffer_rows`,
-    so its rows should not be sorted by label; `start_step` then only changes the seed, for another order after
+    Up to MAX_BYTES_IN_MEMORY all rows are in memory, each epoch is a permutation of them, and batch n does not
+    depend on where the dataset starts: a run that stopped after step n goes on with `start_step=n` as if it had
+    not stopped. Larger data are read again in every epoch, several files at a time, in another order of the files,
+    and shuffled in a buffer of `buffer_rows`; `start_step` then only changes the seed, for another order after
     each start.
 
     Args:
-        path: a TFRecord file as in hubpipe.inputs.cache.
-        count: its rows.
-        columns: dict name -> dtype of what its records hold; cache.LABEL and perhaps cache.WEIGHT are among them.
+        paths: the TFRecord files of hubpipe.inputs.cache.
+        count: their rows.
+        columns: dict name -> dtype of what records hold; cache.LABEL and perhaps cache.WEIGHT are among them.
         batch_size: rows per batch; batches run over the ends of epochs, so only the very last may have fewer.
         seed: of the order of the rows.
-        shuffle: False for the order of the file.
+        shuffle: False for the order of the files.
         epochs: passes over the data, None for without end.
         start_step: batches taken before.
-        shard: the part to read. In memory the parts share the permutation of each epoch, row by row; of a larger
-            file each has the same rows in every epoch. Either way they are every row once.
-        buffer_rows: of the shuffling of a file that is not held in memory.
+        shard: the part to read. In memory the parts share the permutation of each epoch, row by row. Of larger
+            data each has the same rows in every epoch: as many whole files as there are for all, and of the files
+            that are left every nth row. Either way the parts are every row once.
+        buffer_rows: of the shuffling of data that are not held in memory.
     Returns:
         dataset of (features, labels). features: dict of the other columns, [batch] each. labels: [batch], with
         weights a dict {"label": [batch], "weight": float32 [batch]}.
     """
     parse = functools.partial(_parse, columns)
-    if os.path.getsize(path) > MAX_BYTES_IN_MEMORY:
-        records = tf.data.TFRecordDataset(path).shard(shard.count, shard.index)
+    if sum(map(os.path.getsize, paths)) > MAX_BYTES_IN_MEMORY:
+        order = seed + start_step if shuffle else None
+        records = _streamed(paths, order, shard)
         if shuffle:
-            records = records.shuffle(buffer_rows, seed=seed + start_step)
+            records = records.shuffle(buffer_rows, seed=order)
         return _finished(records.repeat(epochs).batch(batch_size).map(parse))
 
-    columns = tf.data.TFRecordDataset(path).batch(count).map(parse)  # one element: every row
+    columns = tf.data.TFRecordDataset(paths).batch(count).map(parse)  # one element: every row
     total = None if epochs is None else len(range(shard.index, epochs * count, shard.count))
     order = seed if shuffle else None
     return _finished(
@@ -93,17 +96,17 @@ def train(
     )
 
 
-def evaluate(path: str, *, columns: Mapping[str, tf.DType], batch_size: int) -> tf.data.Dataset:
-    """Makes the batches of one pass over the rows, in the order of the file.
+def evaluate(paths: Sequence[str], *, columns: Mapping[str, tf.DType], batch_size: int) -> tf.data.Dataset:
+    """Makes the batches of one pass over the rows, in the order of the files.
 
     Args:
-        path: a TFRecord file as in hubpipe.inputs.cache.
+        paths: the TFRecord files of hubpipe.inputs.cache.
         columns: see `train`.
         batch_size: rows per batch; the last may have fewer.
     Returns:
         dataset of (features, labels), see `train`.
     """
-    return _finished(tf.data.TFRecordDataset(path).batch(batch_size).map(functools.partial(_parse, columns)))
+    return _finished(tf.data.TFRecordDataset(paths).batch(batch_size).map(functools.partial(_parse, columns)))
 
 
 def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
@@ -119,6 +122,22 @@ def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
     zeros = tf.zeros_like(positions)
     keys = tf.stack([zeros + seed, positions // count, zeros], axis=1)  # [n, 3]
     return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys, max_index=count - 1, rounds=_ROUNDS)
+
+
+def _streamed(paths: Sequence[str], seed: int | None, shard: Shard) -> tf.data.Dataset:
+    """The records of a shard: of its own files, then its rows of those that are left."""
+    num_shared = len(paths) % shard.count
+    whole, shared = paths[: len(paths) - num_shared], paths[len(paths) - num_shared :]
+    records = _records(whole[shard.index :: shard.count], seed)
+    return records.concatenate(_records(shared, seed).shard(shard.count, shard.index)) if shared else records
+
+
+def _records(paths: Sequence[str], seed: int | None) -> tf.data.Dataset:
+    """The records of files, in order without a seed; with one of several files in turn, anew in each pass."""
+    if seed is None or not paths:
+        return tf.data.TFRecordDataset(tf.constant(paths, tf.string))
+    files = tf.data.Dataset.from_tensor_slices(list(paths)).shuffle(len(paths), seed=seed)
+    return files.interleave(tf.data.TFRecordDataset, cycle_length=min(len(paths), _FILES_AT_ONCE), block_length=1)
 
 
 def _parse(columns: Mapping[str, tf.DType], records: tf.Tensor) -> tuple[dict[str, tf.Tensor], Any]:

@@ -3,9 +3,11 @@
 A cache directory holds entries, directories named by a fingerprint of everything their content depends on. An
 entry is complete as soon as it has its name; it is never changed. In it:
 
-    rows.tfrecord   tf.train.Example per row: `label` as hubpipe.inputs.targets stores it, `weight` (float) if rows
-                    have weights, and columns of the kind of inputs, such as `text` (bytes, UTF-8)
-    about.json      rows, skipped rows, the fingerprint of the data, and the moments of labels that are numbers
+    rows-00000.tfrecord, rows-00001.tfrecord, ...
+                    the rows in order, PART_BYTES in each file but the last; of each row a tf.train.Example:
+                    `label` as hubpipe.inputs.targets stores it, `weight` (float) if rows have weights, and
+                    columns of the kind of inputs, such as `text` (bytes, UTF-8)
+    about.json      rows, files, skipped rows, the fingerprint of the data, moments of labels that are numbers
 
 and what the caller adds.
 """
@@ -23,12 +25,12 @@ from hubpipe import errors
 from hubpipe.files import atomic
 from hubpipe.inputs import rows, targets
 
-RECORDS = "rows.tfrecord"
+PART_BYTES = 64 << 20  # of a file of rows; the unit that processes which train together share among them
 LABEL = "label"
 WEIGHT = "weight"
 
 _ABOUT = "about.json"
-_LAYOUT = 2  # of an entry; part of the name, so that another hubpipe never misreads it
+_LAYOUT = 3  # of an entry; part of the name, so that another hubpipe never misreads it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,15 +38,15 @@ class Records:
     """One set of rows on disk.
 
     Attributes:
-        path: the TFRecord file.
-        count: how many rows it holds, at least 1.
-        skipped: the bad rows that it lacks.
-        fingerprint: SHA-256 of the identities, labels and weights of its rows in order, 64 hexadecimal digits: of
+        paths: the TFRecord files, in the order of the rows.
+        count: how many rows they hold, at least 1.
+        skipped: the bad rows that they lack.
+        fingerprint: SHA-256 of the identities, labels and weights of the rows in order, 64 hexadecimal digits: of
             texts and labels the same in any format and under any name.
         moments: (mean, standard deviation) of labels that are numbers, (0, 1) of others.
     """
 
-    path: str
+    paths: tuple[str, ...]
     count: int
     skipped: rows.Skipped
     fingerprint: str
@@ -157,7 +159,7 @@ def write_records(
     """
     count, total, moments = 0, 0.0, targets.Moments()
     content = hashlib.sha256()
-    with tf.io.TFRecordWriter(os.path.join(directory, RECORDS)) as writer:
+    with _Writer(directory) as writer:
         for row, canonical, stored, weight in kept(data, target, labels, skipped):
             weights = {} if weight is None else {WEIGHT: weight}
             writer.write(_example({**row.columns, LABEL: stored, **weights}))
@@ -172,6 +174,7 @@ def write_records(
         raise errors.InputError(f"the weights of all {count} rows are 0; at least one must be above")
     about = {
         "rows": count,
+        "files": writer.count,
         "skipped": dataclasses.asdict(skipped or rows.Skipped()),
         "fingerprint": content.hexdigest(),
         "moments": (0.0, 1.0) if target.has_classes else moments.values,
@@ -184,8 +187,45 @@ def read_records(directory: str) -> Records:
     with open(os.path.join(directory, _ABOUT), "rb") as file:
         about = json.load(file)
     skipped = rows.Skipped(**about["skipped"])
-    path = os.path.join(directory, RECORDS)
-    return Records(path, about["rows"], skipped, about["fingerprint"], tuple(about["moments"]))
+    paths = tuple(_path(directory, index) for index in range(about["files"]))
+    return Records(paths, about["rows"], skipped, about["fingerprint"], tuple(about["moments"]))
+
+
+class _Writer:
+    """Writes records into one file after the other; a context manager.
+
+    Attributes:
+        count: of the files.
+    """
+
+    def __init__(self, directory: str):
+        self.count = 0
+        self._directory = directory
+        self._file: tf.io.TFRecordWriter | None = None
+        self._bytes = 0  # in the file
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def write(self, record: bytes) -> None:
+        """Adds a record."""
+        if self._file is None or self._bytes >= PART_BYTES:
+            self._close()
+            self._file, self._bytes = tf.io.TFRecordWriter(_path(self._directory, self.count)), 0
+            self.count += 1
+        self._file.write(record)
+        self._bytes += len(record)
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _path(directory: str, index: int) -> str:
+    return os.path.join(directory, f"rows-{index:05}.tfrecord")
 
 
 def _example(columns: Mapping[str, bytes | int | float]) -> bytes:

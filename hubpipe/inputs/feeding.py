@@ -65,7 +65,7 @@ def input_fn(
 
     def training_batches() -> tf.data.Dataset:
         found = batches.train(
-            data.train.path,
+            data.train.paths,
             data.train.count,
             columns=stored,
             batch_size=batch_size,
@@ -83,7 +83,7 @@ def input_fn(
         return numbered.map(lambda step, row: finished(*row, step), os.cpu_count()).prefetch(2)
 
     def evaluation_batches() -> tf.data.Dataset:
-        found = batches.evaluate(data.evaluation.path, columns=stored, batch_size=batch_size)
+        found = batches.evaluate(data.evaluation.paths, columns=stored, batch_size=batch_size)
         return found if is_plain else found.map(lambda columns, labels: finished(columns, labels, None))
 
     # A map costs small models a part of their speed.

@@ -1,5 +1,8 @@
 """hubpipe.inputs.cache"""
 
+import itertools
+import os
+
 import pytest
 import tensorflow as tf
 
@@ -15,9 +18,9 @@ def fill(data, labels=("y", "x"), skipped=None, target=CLASSES):
     return lambda directory: cache.write_records(directory, data, target, labels, skipped)
 
 
-def examples(path):
+def examples(paths):
     found = []
-    for record in tf.compat.v1.io.tf_record_iterator(path):
+    for record in itertools.chain.from_iterable(map(tf.compat.v1.io.tf_record_iterator, paths)):
         feature = tf.train.Example.FromString(record).features.feature
         found.append((feature["text"].bytes_list.value[0].decode(), feature["label"].int64_list.value[0]))
     return found
@@ -25,8 +28,16 @@ def examples(path):
 
 def test_records_hold_text_and_class(tmp_path):
     records = cache.read_records(cache.entry(str(tmp_path / "inputs"), {}, fill(ROWS)))
-    assert examples(records.path) == [("aé", 1), ("", 0)]
+    assert examples(records.paths) == [("aé", 1), ("", 0)]
     assert (records.count, records.skipped) == (2, rows.Skipped())
+
+
+def test_files_are_of_a_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PART_BYTES", 60)
+    records = cache.read_records(cache.entry(str(tmp_path), {}, fill([*ROWS, *ROWS, ROWS[1]])))
+    names = [f"rows-{index:05}.tfrecord" for index in range(3)]
+    assert [os.path.basename(path) for path in records.paths] == names
+    assert examples(records.paths) == [("aé", 1), ("", 0), ("aé", 1), ("", 0), ("", 0)]
 
 
 def test_entry_is_made_once_per_identity(tmp_path):

@@ -150,7 +150,7 @@ def test_weights_and_heads_have_entries_of_their_own(prepare):
         prepare(lines, lines, head=MULTI_LABEL),
         prepare(lines, lines, head=REGRESSION),
     ]
-    assert len({data.train.path for data in found}) == len(found)
+    assert len({data.train.paths for data in found}) == len(found)
     assert found[2].labels == ["2", "1"]
     assert found[0].fingerprint == found[2].fingerprint != found[1].fingerprint
 
