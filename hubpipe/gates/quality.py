@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hubpipe.gates import result
-from hubpipe.gates.scores import Scores
+from hubpipe.gates.scores import Scores, finite_or_none
 
 GATE = "quality"
 _RESAMPLES = 1000
@@ -109,11 +109,20 @@ class Difference:
         """Whether the interval contains 0, or cannot be told."""
         return not (self.low > 0.0 or self.high < 0.0)
 
+    def to_json(self) -> dict[str, float | None]:
+        """The numbers as JSON values; None for one that is not finite."""
+        return {name: finite_or_none(value) for name, value in dataclasses.asdict(self).items()}
+
     def describe(self, metric: str, confidence: float) -> str:
         """One line for people."""
+        gain = self.describe_gain(confidence)
+        return f"{metric} {self.candidate:.4f}, current {self.current:.4f}: {gain}"
+
+    def describe_gain(self, confidence: float) -> str:
+        """The part of it on the improvement."""
         verdict = "inside the noise" if self.is_noise else "outside the noise"
         return (
-            f"{metric} {self.candidate:.4f}, current {self.current:.4f}: better by {self.gain:+.4f}, {verdict} "
+            f"better by {self.gain:+.4f}, {verdict} "
             f"({confidence:.0%} interval {self.low:+.4f} to {self.high:+.4f})"
         )
 
@@ -132,8 +141,8 @@ def compare(
     finite = [gain for gain in gains if math.isfinite(gain)]  # a sample may lack what the metric needs
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(finite, [tail, 1.0 - tail]) if finite else (math.nan, math.nan)
-    values = candidate.value(metric), current.value(metric)
-    return Difference(*values, sign * (values[0] - values[1]), float(low), float(high))
+    ours, theirs = candidate.value(metric), current.value(metric)
+    return Difference(ours, theirs, sign * (ours - theirs), float(low), float(high))
 
 
 def check(
@@ -158,7 +167,7 @@ def check(
     """
     problems = [*_threshold_problems(policy, candidate), *_slice_problems(policy, candidate, slices)]
     notes: list[str] = []
-    numbers: dict[str, Any] = {"metrics": _values(candidate), "is_better": True}
+    numbers: dict[str, Any] = {"metrics": candidate.to_json(), "is_better": True}
     decide = _decider(problems, notes)
     if not policy.thresholds:
         decide(policy.no_thresholds, "no thresholds are given")
@@ -167,19 +176,10 @@ def check(
     elif current is None:
         decide(policy.no_current, "there is no current version to compare with")
     else:
-        numbers["current"] = _values(current)
+        numbers["current"] = current.to_json()
         _judge_improvement(policy, candidate, current, notes, numbers)
         problems += _regression_problems(policy, candidate, current)
     return result.Result(GATE, problems, notes, numbers)
-
-
-def _values(scores: Scores) -> dict[str, float | None]:
-    """All metrics as JSON values; None for one that is not finite."""
-    return {metric: _finite(scores.value(metric)) for metric in scores.metrics}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _decider(problems: list[str], notes: list[str]) -> Callable[[str, str], None]:
@@ -196,7 +196,7 @@ def _judge_improvement(
         candidate, current, policy.metric, higher_is_better=policy.higher_is_better, confidence=policy.confidence
     )
     notes.append(difference.describe(policy.metric, policy.confidence))
-    numbers["difference"] = {name: _finite(value) for name, value in dataclasses.asdict(difference).items()}
+    numbers["difference"] = difference.to_json()
     if not difference.gain >= policy.min_improvement:
         numbers["is_better"] = False
         notes.append(f"required is an improvement of at least {policy.min_improvement:g}")
@@ -235,11 +235,11 @@ def _slice_problems(policy: Policy, candidate: Scores, slices: Sequence[str] | N
         return []
     if slices is None:
         return ["slices have bounds, but the evaluation data have no slice column"]
-    values = np.asarray(slices)
+    named = np.asarray(slices)
     problems = []
     for wanted in policy.slices:
-        for value in np.unique(values):
-            is_inside = values == value
+        for value in np.unique(named):
+            is_inside = named == value
             count = int(is_inside.sum())
             problem = wanted.bounds.problem(candidate.value(wanted.metric, is_inside))
             if count >= wanted.min_rows and problem:

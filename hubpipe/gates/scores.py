@@ -6,6 +6,7 @@ does not depend on the weighting, such as the order of the rows, is found once.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -41,6 +42,15 @@ class Scores:
         weights = self.weights if times is None else self.weights * times
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(self.functions[metric](weights))
+
+    def to_json(self) -> dict[str, float | None]:
+        """All metrics as JSON values; None for one that is not finite."""
+        return {metric: finite_or_none(self.value(metric)) for metric in self.metrics}
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number as JSON has it, None if it is not finite."""
+    return value if math.isfinite(value) else None
 
 
 def of_classes(rows: Mapping[str, np.ndarray]) -> Scores:

@@ -1,4 +1,4 @@
-"""Candidate and current version on the same evaluation rows, for the quality gate."""
+"""Versions on the same evaluation rows, for the quality gate and for people."""
 
 import dataclasses
 import functools
@@ -72,6 +72,17 @@ def scores(version: store_lib.Version, config: schema.Config, data: inputs.Data)
         name: functools.partial(metric, labels, predicted) for name, metric in own.items()
     }
     return dataclasses.replace(scored, functions={**scored.functions, **functions})
+
+
+def compare(one: scores_lib.Scores, other: scores_lib.Scores, config: schema.Config) -> quality.Difference:
+    """By how much one version is better than another on the same rows, in the metric that selects."""
+    return quality.compare(
+        one,
+        other,
+        config.selection.metric,
+        higher_is_better=config.selection.higher_is_better,
+        confidence=config.gates.quality.confidence,
+    )
 
 
 def policy(config: schema.Config) -> quality.Policy:
