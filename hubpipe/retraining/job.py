@@ -16,7 +16,6 @@ from hubpipe.training import datasets, run_dir
 from hubpipe.training import progress as progress_lib
 from hubpipe.training import run as run_lib
 
-_CACHE_FOLDER = "inputs"
 _REFUSED = frozenset({outcome.Outcome.REJECTED, outcome.Outcome.NO_IMPROVEMENT})
 # Facts of a candidate that its version takes over; the others are the store's own.
 _OWN_FACTS = frozenset({*manifest.RESERVED, "parent"})
@@ -83,7 +82,7 @@ def _locked(
     is_preempted: Callable[[], bool],
     holder: lock.Holder,
 ) -> outcome.Report:
-    cache_dir = os.path.join(config.model_dir, _CACHE_FOLDER)
+    cache_dir = os.path.join(config.model_dir, state.CACHE_FOLDER)
     data = datasets.prepare(config, cache_dir)
     facts = config.model_dump(mode="json")
     current = store.current()

@@ -4,18 +4,21 @@
     <model_dir>/<run key>/result.json   the report, once there is nothing more to do
     <model_dir>/<run key>/candidates/   the store of candidates
     <model_dir>/<run key>/verdict.json  what the gates answered
+    <model_dir>/inputs/                 the prepared data of all jobs
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import re
-import shutil
 import time
 
 from hubpipe.files import atomic, records
 from hubpipe.retraining import outcome
 from hubpipe.store import store
+
+CACHE_FOLDER = "inputs"  # beside the jobs, for all of them
 
 _JOB_FILE = "job.json"
 _RESULT_FILE = "result.json"
@@ -84,24 +87,27 @@ def open_job(model_dir: str, run_key: str, base: int | None) -> Job:
 
 
 def remove_old(model_dir: str, keep: int) -> None:
-    """Deletes the directories of old jobs that are done.
+    """Deletes the directories of old jobs: those that started before the jobs that stay.
+
+    Jobs that never came to an end go as well; one of them that is asked for again starts anew.
 
     Args:
         model_dir: the directory of all jobs.
-        keep: how many of those that started last stay.
+        keep: how many jobs that are done stay, those that started last.
     """
-    done = []
+    started = {}
     with os.scandir(model_dir) as entries:
         for entry in entries:
-            if os.path.exists(os.path.join(entry.path, _RESULT_FILE)):
-                started = records.read(os.path.join(entry.path, _JOB_FILE))["started"]
-                done.append((started, entry.path))
-    for _, path in sorted(done)[:-keep]:
-        shutil.rmtree(path)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is no job
+                started[entry.path] = records.read(os.path.join(entry.path, _JOB_FILE))["started"]
+    done = sorted(start for path, start in started.items() if os.path.exists(os.path.join(path, _RESULT_FILE)))
+    for path, start in started.items():
+        if len(done) > keep and start < done[-keep]:
+            atomic.remove_dir(path)
 
 
 def _folder(run_key: str) -> str:
     """A folder name for a run key: itself, if it can be one."""
-    if _SAFE.fullmatch(run_key) and len(run_key) <= 100:
+    if _SAFE.fullmatch(run_key) and len(run_key) <= 100 and run_key != CACHE_FOLDER:
         return run_key
     return "key-" + hashlib.sha256(run_key.encode()).hexdigest()[:32]

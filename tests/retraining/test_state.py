@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -50,12 +51,47 @@ def test_any_run_key_has_a_folder_of_its_own(tmp_path, key):
     assert state.open_job(str(tmp_path), key + "2", None).path != job.path
 
 
-def test_old_jobs_that_are_done_go(tmp_path, monkeypatch):
-    (tmp_path / "notes").mkdir()
-    for number in range(5):
+def jobs_of(tmp_path, monkeypatch, unfinished):
+    """Starts six jobs, one after the other, and ends all but some."""
+    for number in range(6):
         monkeypatch.setattr(time, "time", lambda number=number: 1000.0 + number)
         job = state.open_job(str(tmp_path), f"job-{number}", None)
-        if number != 1:
+        if number not in unfinished:
             job.finish(done())
+
+
+def test_old_jobs_go_done_or_not(tmp_path, monkeypatch):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "file").touch()
+    jobs_of(tmp_path, monkeypatch, unfinished=[1, 4])
     state.remove_old(str(tmp_path), 2)
-    assert sorted(os.listdir(tmp_path)) == ["job-1", "job-3", "job-4", "notes"]
+    assert sorted(os.listdir(tmp_path)) == ["file", "job-3", "job-4", "job-5", "notes"]
+    state.remove_old(str(tmp_path), 2)
+    assert sorted(os.listdir(tmp_path)) == ["file", "job-3", "job-4", "job-5", "notes"]
+
+
+def test_while_few_jobs_are_done_all_stay(tmp_path, monkeypatch):
+    jobs_of(tmp_path, monkeypatch, unfinished=[0, 1, 4])
+    state.remove_old(str(tmp_path), 3)
+    assert len(os.listdir(tmp_path)) == 6
+
+
+def test_what_a_kill_left_of_an_old_job_is_in_nobodys_way(tmp_path, monkeypatch):
+    """A job has its name until it is gone: no half of it is taken for a job."""
+    jobs_of(tmp_path, monkeypatch, unfinished=[])
+
+    def killed(path, **options):
+        os.remove(os.path.join(path, "job.json"))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            state.remove_old(str(tmp_path), 2)
+    state.remove_old(str(tmp_path), 2)
+    left = [name for name in sorted(os.listdir(tmp_path)) if not name.startswith(".")]
+    assert left == ["job-4", "job-5"]
+
+
+def test_the_prepared_data_are_no_job(tmp_path):
+    assert state.open_job(str(tmp_path), state.CACHE_FOLDER, None).path != str(tmp_path / state.CACHE_FOLDER)
