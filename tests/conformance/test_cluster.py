@@ -81,7 +81,8 @@ def check_store(directory):
 
 @pytest.mark.process
 def test_a_cluster_trains_publishes_and_ends(cluster, tmp_path):
-    with cluster(workers=1, ps=2, max_steps=60, every=20) as one:
+    averaged = ["training.average_last=2"]
+    with cluster(workers=1, ps=2, max_steps=60, every=20, overrides=averaged) as one:
         codes = one.wait(timeout_secs=TIMEOUT_SECS)
         assert codes == dict.fromkeys(codes, clusters.DONE), told(one)
         assert [process.starts for process in one.processes.values()] == [1] * 5, told(one)
@@ -90,12 +91,13 @@ def test_a_cluster_trains_publishes_and_ends(cluster, tmp_path):
     steps = [entry["step"] for entry in history(tmp_path)]
     assert steps == sorted(steps)
     assert steps[-1] == last >= 60
+    assert os.listdir(tmp_path / "run" / "eval_averaged")
     assert not os.listdir(tmp_path / "run" / "backlog" / "waiting")
     assert not os.listdir(tmp_path / "run" / "backlog" / "judging")
     result = json.loads(one.lines("evaluator")[-2])  # before what the cluster says of its end
     assert (result["outcome"], result["step"], result["evaluated"]) == ("trained", last, len(steps))
     # Started once more, all tasks know at once that nothing is left to do.
-    with cluster(workers=1, ps=2, max_steps=60, every=20) as one:
+    with cluster(workers=1, ps=2, max_steps=60, every=20, overrides=averaged) as one:
         codes = one.wait(timeout_secs=TIMEOUT_SECS)
         assert codes == dict.fromkeys(codes, clusters.DONE), told(one)
     assert [entry["step"] for entry in history(tmp_path)] == steps
