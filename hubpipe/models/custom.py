@@ -38,14 +38,14 @@ def check(model: schema.CustomModel, supplied: Collection[str]) -> None:
 
 
 def create_spec(
-    model: schema.CustomModel, export: schema.Export, *, labels_path: str, **known: Any
+    model: schema.CustomModel, export: schema.Export, *, labels_path: str | None, **known: Any
 ) -> hub.ModuleSpec:
     """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
 
     Args:
         model: the function and its parameters.
         export: which of the parameters consumers may set.
-        labels_path: file of the classes that the encoder is trained to tell apart, one per line.
+        labels_path: file of the classes that the encoder is trained to tell apart, one per line; None for none.
         **known: what else the data tell, for a function that takes it: of texts vocabulary_path, of images
             image_size.
     Raises:
@@ -72,7 +72,7 @@ def module_fn(
     hyperparameters: Sequence[str],
     *,
     regularizers: Mapping[str, schema.Regularizer],
-    labels_path: str,
+    labels_path: str | None,
     is_training: bool,
 ) -> None:
     """Calls the function, and adds what consumers of a module expect.

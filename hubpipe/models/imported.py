@@ -33,7 +33,12 @@ def check(model: schema.ImportedModel, supplied: object = ()) -> None:
 
 
 def create_spec(
-    model: schema.ImportedModel, export: schema.Export, *, features: fit.Features, labels_path: str, **known: Any
+    model: schema.ImportedModel,
+    export: schema.Export,
+    *,
+    features: fit.Features,
+    labels_path: str | None,
+    **known: Any,
 ) -> hub.ModuleSpec:
     """The new module, in the variants {} for inference and {"train"} for fine-tuning.
 
@@ -42,7 +47,7 @@ def create_spec(
         export: which hyperparameters consumers may set.
         features: what input_fn supplies. A module with one input takes the only feature, whatever their names are;
             others take the features of their inputs' names.
-        labels_path: file of the classes that the encoder is trained to tell apart, one per line.
+        labels_path: file of the classes that the encoder is trained to tell apart, one per line; None for none.
         **known: what else the data tell; not used.
     Raises:
         ConfigError: the module cannot be loaded, or lacks what the config asks of it.
@@ -76,7 +81,7 @@ def module_fn(
     names: Mapping[str, str],
     hyperparameters: Sequence[str],
     *,
-    labels_path: str,
+    labels_path: str | None,
     is_training: bool,
 ) -> None:
     """Applies the imported module, then dense layers.

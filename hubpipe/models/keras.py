@@ -33,14 +33,14 @@ def check(model: schema.KerasModel, supplied: Collection[str]) -> None:
 
 
 def create_spec(
-    model: schema.KerasModel, export: schema.Export, *, labels_path: str, **known: Any
+    model: schema.KerasModel, export: schema.Export, *, labels_path: str | None, **known: Any
 ) -> hub.ModuleSpec:
     """The encoder as a module, in the variants {} for inference and {"train"} for fine-tuning.
 
     Args:
         model: the function and its arguments.
         export: which of the arguments consumers may set.
-        labels_path: file of the classes that the encoder is trained to tell apart, one per line.
+        labels_path: file of the classes that the encoder is trained to tell apart, one per line; None for none.
         **known: what else the data tell, for a function that takes it: of texts vocabulary_path, the file of the
             known n-grams, one per line; of images image_size, (height, width) in pixels.
     Raises:
@@ -64,7 +64,7 @@ def module_fn(
     params: Mapping[str, Any],
     hyperparameters: list[str],
     *,
-    labels_path: str,
+    labels_path: str | None,
     is_training: bool,
 ) -> None:
     """Builds the model, and makes of it what consumers of a module expect.

@@ -25,7 +25,7 @@ def create_spec(
     Args:
         model: encoder, regularizers, dropout and batch normalization.
         export: which hyperparameters consumers may set.
-        labels_path: file of the classes that the model is trained to tell apart, one per line.
+        labels_path: file of the classes that the model is trained to tell apart, one per line; None for none.
         table: what the training data tell of the features.
     Raises:
         ConfigError: a cross of a feature that has no categories.
