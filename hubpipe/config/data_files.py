@@ -1,5 +1,6 @@
 """The data files that a config names: are they there, and do they have its columns?"""
 
+import codecs
 import csv
 import glob
 import io
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from hubpipe.config import document, schema, tables, wording
 
 _MAX_HEAD_BYTES = 1 << 20  # of a data file, to find its column names
+_DELIMITERS = ";\t|,"  # that a table may have instead
 _TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _TARS = dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar")
 _RECORDS = {".tfrecord": "tfrecord", ".tfrecords": "tfrecord"}
@@ -29,15 +31,18 @@ def check(inputs: schema.Inputs) -> Iterator[document.Mistake]:
     Yields:
         (path of the key, what is wrong with it).
     """
+    seen = set()
     for part in ("train", "eval"):
-        yield from _files(inputs, getattr(inputs, part).files or (), ("inputs", part, "files"))
+        for key, message, name in _files(inputs, getattr(inputs, part).files or (), ("inputs", part, "files")):
+            if (key, message) not in seen:  # of files with the same problem the first is named
+                seen.add((key, message))
+                yield key, f"{name}: {message}" if name else message
 
 
 def _files(
     inputs: schema.Inputs, patterns: tuple[str, ...], path: document.Path
-) -> Iterator[document.Mistake]:
-    """Problems of the files of one source; of files with the same problem the first is named."""
-    seen = set()
+) -> Iterator[tuple[document.Path, str, str | None]]:
+    """Problems of the files of one source: the key, what is wrong, the file's name."""
     for pattern in patterns:
         if "://" in pattern:  # TensorFlow's filesystems are not looked at before TensorFlow is there
             continue
@@ -45,12 +50,10 @@ def _files(
         matches = [pattern] if is_accepted(pattern) else glob.glob(pattern, recursive=True)
         names = sorted(filter(is_accepted, matches))
         if not names:
-            yield path, missing(pattern)
+            yield path, missing(pattern), None
         for name in names:
             for key, message in _columns(inputs, name, path):
-                if (key, message) not in seen:
-                    seen.add((key, message))
-                    yield key, f"{name}: {message}"
+                yield key, message, name
 
 
 def missing(pattern: str) -> str:
@@ -89,8 +92,13 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
         return
     try:
         with open(name, "rb") as file:
-            head = file.read(_MAX_HEAD_BYTES).decode("utf-8-sig", errors="replace")
-        columns = _first_columns(head, format_) if head.strip() else None
+            head = file.read(_MAX_HEAD_BYTES)
+        if inputs.encoding == "utf-8" and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            yield ("inputs", "encoding"), "the file is UTF-16; set inputs.encoding: utf-16"
+            return
+        encoding = "utf-8-sig" if inputs.encoding == "utf-8" else inputs.encoding
+        head = head.decode(encoding, errors="replace")
+        columns = _first_columns(head, format_, inputs.delimiter) if head.strip() else None
     except (OSError, csv.Error) as error:
         yield path, f"cannot be read: {getattr(error, 'strerror', None) or error}"
         return
@@ -102,16 +110,26 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
     for key, wanted in schema.column_names(inputs).items():
         if wanted not in columns:
             what = "key in the first line" if format_ == "jsonl" else "column in the header"
-            yield ("inputs", key), f"no {what} is named {wanted!r}{wording.choice(wanted, columns)}"
+            hint = _delimiter_hint(wanted, columns) or wording.choice(wanted, columns)
+            yield ("inputs", key), f"no {what} is named {wanted!r}{hint}"
     if isinstance(inputs, schema.TabularInputs) and format_ != "jsonl":  # whose rows may lack keys
         yield from tables.lacking(inputs, columns, "the header")
 
 
-def _first_columns(head: str, format_: str) -> list[str]:
+def _delimiter_hint(wanted: str, columns: list[str]) -> str | None:
+    """What to do if a header is one column to the reader, and several to the writer."""
+    for delimiter in _DELIMITERS:
+        if len(columns) == 1 and wanted in next(csv.reader(columns, delimiter=delimiter)):
+            return f"; if {delimiter!r} stands between the columns, set inputs.delimiter: {json.dumps(delimiter)}"
+    return None
+
+
+def _first_columns(head: str, format_: str, delimiter: str | None) -> list[str]:
     if format_ == "jsonl":
         row = json.loads(next(line for line in head.split("\n") if line.strip()))
         if not isinstance(row, dict):
             raise ValueError("not an object")
         return list(row)
-    rows = csv.reader(io.StringIO(head, newline=""), delimiter="\t" if format_ == "tsv" else ",")
+    delimiter = delimiter or ("\t" if format_ == "tsv" else ",")
+    rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
     return next(row for row in rows if row)

@@ -69,6 +69,7 @@ class Files:
         label: column or key of the label.
         columns: names of the columns of tables without a header.
         several_labels: whether images may have several labels, or none.
+        dialect: how tables are written.
     """
 
     paths: tuple[str, ...]
@@ -79,6 +80,7 @@ class Files:
     label: str | None = None
     columns: tuple[str, ...] | None = None
     several_labels: bool = False
+    dialect: rows.Dialect = rows.COMMON
 
     def images(self, skipped: rows.Skipped | None = None) -> Iterator[Image]:
         """Finds the images; their bytes are to be read while this goes on.
@@ -191,6 +193,7 @@ class Files:
             label=label,
             columns=self.columns,
             several_labels=several_labels,
+            dialect=self.dialect,
             skipped=skipped,
         )
 

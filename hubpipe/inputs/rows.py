@@ -2,7 +2,8 @@
 
 The rules, the same on every Python:
 
-- UTF-8, with or without a byte order mark. Bytes that are not UTF-8, NULs and lone surrogates become U+FFFD.
+- UTF-8, with or without a byte order mark, unless a Dialect says otherwise. Bytes that are not of the encoding,
+  NULs and lone surrogates become U+FFFD.
 - Lines end in "\\n" or "\\r\\n" and in nothing else; lines of white space alone are not rows.
 - csv and tsv: the first line names the columns unless `columns` does. A field that holds a quote, a separator or a
   line end stands in double quotes, with inner quotes doubled.
@@ -36,6 +37,30 @@ _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
 Label = str | tuple[str, ...]  # several for a list of jsonl
+
+
+class Dialect(NamedTuple):
+    """How files are written.
+
+    Attributes:
+        delimiter: between the fields of csv and tsv; None for a comma, a tab.
+        encoding: of the text, as Python calls it.
+    """
+
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+
+    def separator(self, kind: str) -> str:
+        """What stands between the fields of csv or tsv."""
+        return self.delimiter or _SEPARATORS[kind]
+
+    def open(self, path: str) -> TextIO:
+        """Opens a file to read it, without its byte order mark; OSError if it cannot be."""
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        return open(path, encoding=encoding, errors="replace", newline="\n")
+
+
+COMMON = Dialect()
 
 
 class Row(NamedTuple):
@@ -153,6 +178,7 @@ def read_rows(
     columns: Sequence[str] | None = None,
     weight: str | None = None,
     several_labels: bool = False,
+    dialect: Dialect = COMMON,
     skipped: Skipped | None = None,
 ) -> Iterator[Row]:
     """Streams the rows of files, one file after the other.
@@ -168,6 +194,7 @@ def read_rows(
         columns: names of the columns of csv and tsv files that have no header line.
         weight: the column or key of the weight; None for none.
         several_labels: whether rows may have several labels, or none.
+        dialect: how the files are written.
         skipped: counts bad rows and leaves them out; without it the first one is an error.
     Yields:
         Row, in the order of the files.
@@ -183,11 +210,11 @@ def read_rows(
         if kind == "jsonl" and columns is not None:
             raise errors.InputError(f"{path}: columns {list(columns)!r} are for csv and tsv; jsonl names its keys")
         try:
-            with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
+            with dialect.open(path) as file:
                 if kind == "jsonl":
                     yield from _read_objects(file, path, wanted, skipped)
                 else:
-                    yield from _read_table(file, path, _SEPARATORS[kind], wanted, columns, skipped)
+                    yield from _read_table(file, path, dialect.separator(kind), wanted, columns, skipped)
         except OSError as error:
             raise errors.InputError(f"{path}: cannot be read ({error.strerror})") from error
 

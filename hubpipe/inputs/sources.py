@@ -24,6 +24,7 @@ class Files:
     columns: tuple[str, ...] | None = None
     weight: str | None = None
     several_labels: bool = False
+    dialect: rows.Dialect = rows.COMMON
 
     def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
         """Streams the rows, see rows.read_rows."""
@@ -48,6 +49,7 @@ class Files:
             "columns": self.columns,
             "weight": self.weight,
             "several_labels": self.several_labels,
+            "dialect": self.dialect,
         }
 
 

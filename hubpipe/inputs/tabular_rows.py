@@ -28,7 +28,7 @@ from hubpipe.inputs import rows, unicode
 SAMPLES = {"unicode": unicode}
 
 _ENDINGS = {".tfrecord": "tfrecord", ".tfrecords": "tfrecord", ".parquet": "parquet", ".pq": "parquet"}
-_SEPARATORS = {"csv": ",", "tsv": "\t"}
+_TABLES = ("csv", "tsv")
 _SAME_COLUMNS = ("csv", "tsv", "parquet")  # all rows of a file have the same
 _WHITE_SPACE = re.compile(r"[\t\n\v\f\r ]+")  # that of RE2 and tf.strings.strip, which the module uses
 _PARQUET_ROWS_AT_ONCE = 1 << 16
@@ -65,6 +65,7 @@ class Reading:
         missing: texts that stand for no value.
         format: "csv", "tsv", "jsonl", "tfrecord", "parquet", or "auto": by the ending of each file's name.
         columns: names of the columns of csv and tsv files without a header line.
+        dialect: how csv, tsv and jsonl files are written.
     """
 
     label: str
@@ -77,6 +78,7 @@ class Reading:
     missing: tuple[str, ...] = ("",)
     format: str = "auto"
     columns: tuple[str, ...] | None = None
+    dialect: rows.Dialect = rows.COMMON
 
     def takes(self, column: str) -> bool:
         """Whether a column is the label, the weight or a feature."""
@@ -114,7 +116,7 @@ class Files:
         reading = self.reading
         for path in rows.expand(self.paths):
             kind = self._format(path)
-            if kind not in _SEPARATORS and reading.columns is not None:
+            if kind not in _TABLES and reading.columns is not None:
                 raise errors.InputError(f"{path}: inputs.columns are for csv and tsv; {kind} names its columns")
             row = None
             try:
@@ -204,16 +206,16 @@ def _label(value: Any, reading: Reading, aliases: Mapping[str, str]) -> rows.Lab
 
 
 def _of_table(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:
-    with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
-        names, found = rows.read_table(file, path, _SEPARATORS[kind], reading.columns, skipped)
+    with reading.dialect.open(path) as file:
+        names, found = rows.read_table(file, path, reading.dialect.separator(kind), reading.columns, skipped)
         _check_columns(names, reading, path)
         for line, fields in found:
             yield f"{path}:{line}", dict(zip(names, fields, strict=True))
 
 
 def _of_objects(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:
-    del kind, reading
-    with open(path, encoding="utf-8-sig", errors="replace", newline="\n") as file:
+    del kind
+    with reading.dialect.open(path) as file:
         for number, _, record in rows.read_objects(file, path, skipped):
             yield f"{path}:{number}", record
 

@@ -73,6 +73,7 @@ def prepare_section(
         label=section.label,
         columns=section.columns,
         weight=section.weight,
+        dialect=rows.Dialect(section.delimiter, section.encoding),
         bad_rows=section.bad_rows,
         head=model.head,
         ngrams=model.vocabulary.ngrams,
@@ -97,6 +98,7 @@ def prepare(
     label: str = "label",
     columns: Sequence[str] | None = None,
     weight: str | None = None,
+    dialect: rows.Dialect = rows.COMMON,
     bad_rows: str = "error",
     head: schema.Head = _DEFAULT_HEAD,
     ngrams: int,
@@ -123,6 +125,7 @@ def prepare(
         label: the column or key of the label.
         columns: names of the columns of csv and tsv files that have no header line.
         weight: the column or key of the weight of a row; None for none.
+        dialect: how the files are written.
         bad_rows: "error", or "skip" to count them and leave them out.
         head: what labels are for, see hubpipe.inputs.targets.
         ngrams: the most words in a token.
@@ -150,6 +153,7 @@ def prepare(
         "columns": columns and tuple(columns),
         "weight": weight,
         "several_labels": target.allows_several,
+        "dialect": dialect,
     }
     train = _source("train", train_paths, train_sample, reading)
     evaluation = _source("eval", eval_paths, eval_sample, reading)
@@ -204,7 +208,10 @@ def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]
     """
     if section.eval.files is None:
         raise errors.InputError(f"slice column {column!r}: a sample has no further columns; use files.")
-    reading = {"format": section.format, "text": section.text, "columns": section.columns}
+    dialect = rows.Dialect(section.delimiter, section.encoding)
+    reading = {
+        "format": section.format, "text": section.text, "columns": section.columns, "dialect": dialect
+    }
     values = {
         (row.path, row.line): row.label
         for row in sources.Files(section.eval.files, label=column, **reading).rows(rows.Skipped())

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 
 from hubpipe.config import data_files, schema
@@ -7,6 +9,7 @@ from hubpipe.config import data_files, schema
 def check(tmp_path, monkeypatch):
     """Checks inputs that train on `files`, with files written as given: name -> bytes."""
     monkeypatch.chdir(tmp_path)
+    before = csv.field_size_limit(131072)  # Python's, which reading rows raises
 
     def run(files, written=(), **keys):
         for name, content in dict(written).items():
@@ -15,7 +18,8 @@ def check(tmp_path, monkeypatch):
         sources = {"train": {"files": files}, "eval": {"sample": "stdlib_docs"}}
         return list(data_files.check(schema.TextInputs.model_validate({"kind": "text"} | sources | keys)))
 
-    return run
+    yield run
+    csv.field_size_limit(before)
 
 
 GOOD = b"label,text\n1,good\n"
@@ -38,6 +42,23 @@ GOOD = b"label,text\n1,good\n"
 )
 def test_good_files(check, files, written):
     assert check(files, written) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16"])
+def test_good_files_of_another_dialect(check, encoding):
+    content = "Größe|text|label\n".encode(encoding)
+    assert check("a.csv", {"a.csv": content}, delimiter="|", encoding=encoding) == []
+
+
+def test_files_of_another_dialect_are_known_for_what_they_are(check):
+    hint = 'if {!r} stands between the columns, set inputs.delimiter: "{}"'
+    for delimiter, shown in ((";", ";"), ("|", "|"), ("\t", "\\t")):
+        found = dict(check("a.csv", {"a.csv": f"a{delimiter}label{delimiter}text\n".encode()}))
+        for key in ("label", "text"):
+            expected = f"a.csv: no column in the header is named {key!r}; {hint.format(delimiter, shown)}"
+            assert found["inputs", key] == expected
+    found = check("a.csv", {"a.csv": "text,label\n".encode("utf-16")})
+    assert found == [(("inputs", "encoding"), "a.csv: the file is UTF-16; set inputs.encoding: utf-16")]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,15 @@ def test_field_size(put, monkeypatch):
         csv.field_size_limit(limit)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le"])
+def test_other_delimiters_and_encodings(put, encoding):
+    path = put("a.csv", 'label;text\r\nx;"größer; als, b"\r\ny;é\n'.encode(encoding))
+    dialect = rows.Dialect(";", encoding)
+    assert pairs(path, dialect=dialect) == [("x", "größer; als, b"), ("y", "é")]
+    path = put("b.jsonl", '{"label": "x", "text": "größer"}\n'.encode(encoding))
+    assert pairs(path, dialect=dialect) == [("x", "größer")]
+
+
 def test_columns_of_a_file_without_header(put):
     path = put("a.csv", "t,7,x\nu,8,y\n")
     assert pairs(path, columns=["words", "n", "class"], text="words", label="class") == [("x", "t"), ("y", "u")]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from hubpipe.config.schema.features import OTHERS, AutoFeature, Features
-from hubpipe.config.schema.fields import Files, ImportPath, Rate, Section, Text
+from hubpipe.config.schema.fields import Delimiter, Encoding, Files, ImportPath, Rate, Section, Text
 
 # Keys of which a source holds exactly one.
 SOURCE_KEYS = ("sample", "files")
@@ -76,6 +76,10 @@ class TextInputs(Section):
     columns: tuple[Text, ...] | None = Field(
         None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
     )
+    delimiter: Delimiter | None = Field(
+        None, description="what stands between the fields of csv and tsv files; null: a comma, a tab"
+    )
+    encoding: Encoding = Field("utf-8", description="of csv, tsv and jsonl files, as Python calls it")
     bad_rows: Literal["error", "skip"] = Field(
         "error",
         description="a row that cannot be read (bad UTF-8, wrong number of fields, missing label): stop, or count",
@@ -116,6 +120,10 @@ class ImageInputs(Section):
     columns: tuple[Text, ...] | None = Field(
         None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
     )
+    delimiter: Delimiter | None = Field(
+        None, description="what stands between the fields of csv and tsv files; null: a comma, a tab"
+    )
+    encoding: Encoding = Field("utf-8", description="of csv, tsv and jsonl files, as Python calls it")
     bad_rows: Literal["error", "skip"] = Field(
         "error", description="an image that cannot be decoded, or without a label: stop, or count"
     )
@@ -160,6 +168,10 @@ class TabularInputs(Section):
     columns: tuple[Text, ...] | None = Field(
         None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
     )
+    delimiter: Delimiter | None = Field(
+        None, description="what stands between the fields of csv and tsv files; null: a comma, a tab"
+    )
+    encoding: Encoding = Field("utf-8", description="of csv, tsv and jsonl files, as Python calls it")
     bad_rows: Literal["error", "skip"] = Field(
         "error",
         description="a row that cannot be read (wrong number of fields, a text for a number, missing label): "
