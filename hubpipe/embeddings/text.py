@@ -1,9 +1,12 @@
 """Embedding files of text: a line is a token and its numbers, with spaces or tabs between them.
 
-Blocks in which every line is as it should be are parsed by polars. The others are parsed line by line by the same
-rules, which give the same numbers: each is rounded to float64 and then to float32, as float() and NumPy do.
+Blocks in which every line is as it should be are parsed by polars, two at a time. The others are parsed line by
+line by the same rules, which give the same numbers: each is rounded to float64 and then to float32, as float() and
+NumPy do.
 """
 
+import collections
+import concurrent.futures
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,6 +18,7 @@ from hubpipe.embeddings import bad_lines, header
 from hubpipe.embeddings import source as source_lib
 
 BLOCK_BYTES = 8 << 20
+_BLOCKS_AT_ONCE = 2  # in memory besides the one that is parsed already
 _MAX_LINE_BYTES = 16 << 20
 _TOKEN = "token"
 
@@ -31,6 +35,20 @@ class Batch(NamedTuple):
     tokens: list[str]
     vectors: np.ndarray
     lines: np.ndarray
+
+
+class _Block(NamedTuple):
+    """Whole lines, each ended.
+
+    Attributes:
+        data: their bytes.
+        first_line: number of the first.
+        num_lines: how many.
+    """
+
+    data: bytes
+    first_line: int
+    num_lines: int
 
 
 def selected(batch: Batch, chosen: np.ndarray) -> Batch:
@@ -53,74 +71,88 @@ def read(
         InputError: a line is longer than any embedding.
     """
     next_line = head.lines + 1
-    for block in _blocks(source, block_bytes):
-        if not block.endswith(b"\n"):
-            raise errors.InputError(
-                f"{source.path}: line {next_line} has more than {_MAX_LINE_BYTES} bytes; no embedding file has."
-            )
-        block = _normalized(block)
-        num_lines = _num_lines(block)
-        batch = _parse_block(block, head.dim, next_line, num_lines)
-        yield batch or _parse_lines(block, head.dim, next_line, bad)
-        next_line += num_lines
+    with concurrent.futures.ThreadPoolExecutor(_BLOCKS_AT_ONCE, thread_name_prefix="hubpipe-parse") as pool:
+        parsed: collections.deque[tuple[_Block, concurrent.futures.Future[Batch | None]]] = collections.deque()
+        for block in _blocks(source, block_bytes, next_line):
+            next_line = block.first_line + block.num_lines
+            parsed.append((block, pool.submit(_parse_block, block, head.dim)))
+            if len(parsed) > _BLOCKS_AT_ONCE:
+                yield _result(*parsed.popleft(), head.dim, bad)
+        while parsed:
+            yield _result(*parsed.popleft(), head.dim, bad)
     if source.damage:
         bad.add(f"line {next_line}", source.damage)
 
 
-def _blocks(source: source_lib.Source, block_bytes: int) -> Iterator[bytes]:
-    """Whole lines, each ended; a last one without an end counts, unless the data is damaged there.
+def _result(
+    block: _Block, parsed: "concurrent.futures.Future[Batch | None]", dim: int, bad: bad_lines.BadLines
+) -> Batch:
+    return parsed.result() or _parse_lines(block, dim, bad)
 
-    The last block is the beginning of a line if that is too long.
+
+def _blocks(source: source_lib.Source, block_bytes: int, next_line: int) -> Iterator[_Block]:
+    """The lines from `next_line` on; a last one without an end counts, unless the data is damaged there.
+
+    Raises:
+        InputError: a line is longer than any embedding.
     """
     rest = b""
     while data := source.read(block_bytes):
         data = rest + data
         end = data.rfind(b"\n") + 1
-        block, rest = data[:end], data[end:]
-        if block:
-            yield block
+        lines, rest = data[:end], data[end:]
+        if lines:
+            yield (block := _block(lines, next_line))
+            next_line += block.num_lines
         if len(rest) > _MAX_LINE_BYTES:
-            yield rest
-            return
+            raise errors.InputError(
+                f"{source.path}: line {next_line} has more than {_MAX_LINE_BYTES} bytes; no embedding file has."
+            )
     if rest and not source.damage:
-        yield rest + b"\n"
+        yield _block(rest + b"\n", next_line)
 
 
-def _num_lines(block: bytes) -> int:
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))  # ten times faster than bytes.count
+def _block(lines: bytes, first_line: int) -> _Block:
+    data = _normalized(lines)
+    return _Block(data, first_line, _num_lines(data))
 
 
-def _normalized(block: bytes) -> bytes:
+def _num_lines(data: bytes) -> int:
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))  # ten times faster than bytes.count
+
+
+def _normalized(data: bytes) -> bytes:
     """The same lines with one kind of separator and of line end, and no separator there if all have one."""
-    if b"\r" in block:
-        block = block.replace(b"\r\n", b"\n")
-    if b"\t" in block:
-        block = block.replace(b"\t", b" ")
-    if block[: block.index(b"\n")].endswith(b" "):
-        block = block.replace(b" \n", b"\n")
-    return block
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if b"\t" in data:
+        data = data.replace(b"\t", b" ")
+    if data[: data.index(b"\n")].endswith(b" "):
+        data = data.replace(b" \n", b"\n")
+    return data
 
 
-def _parse_block(block: bytes, dim: int, first_line: int, num_lines: int) -> Batch | None:
+def _parse_block(block: _Block, dim: int) -> Batch | None:
     """Parses a block; None if not every line of it is a token and its numbers, with single spaces between them."""
-    if block.startswith(header.BOM) or b"\r" in block:  # polars drops them
+    if block.data.startswith(header.BOM) or b"\r" in block.data:  # polars drops them
         return None
     schema = {_TOKEN: pl.String, **{str(column): pl.Float64 for column in range(dim)}}
     try:
-        table = pl.read_csv(block, has_header=False, separator=" ", quote_char=None, schema=schema)
+        table = pl.read_csv(block.data, has_header=False, separator=" ", quote_char=None, schema=schema)
     except pl.exceptions.PolarsError:
         return None
-    if table.height != num_lines or any(column.null_count() for column in table.iter_columns()):
+    if table.height != block.num_lines or any(column.null_count() for column in table.iter_columns()):
         return None
     vectors = _rounded(table.select(pl.exclude(_TOKEN)).to_numpy())
     if not np.isfinite(vectors).all():
         return None
-    return Batch(table[_TOKEN].to_list(), vectors, np.arange(first_line, first_line + len(vectors)))
+    lines = np.arange(block.first_line, block.first_line + block.num_lines)
+    return Batch(table[_TOKEN].to_list(), vectors, lines)
 
 
-def _parse_lines(block: bytes, dim: int, first_line: int, bad: bad_lines.BadLines) -> Batch:
+def _parse_lines(block: _Block, dim: int, bad: bad_lines.BadLines) -> Batch:
     tokens, vectors, lines = [], [], []
-    for number, line in enumerate(block.split(b"\n")[:-1], start=first_line):
+    for number, line in enumerate(block.data.split(b"\n")[:-1], start=block.first_line):
         try:
             token, vector = _parse_line(line, dim)
         except ValueError as error:

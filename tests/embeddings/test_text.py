@@ -128,14 +128,14 @@ def test_both_ways_of_parsing_agree_on_what_polars_takes(monkeypatch):
     for _ in range(3000):
         pieces = [rng.choice(words) + rng.choice(separators) for _ in range(rng.randrange(1, 12))]
         lines = b"".join(b"w %d %d\n" % (i, i) for i in range(rng.randrange(3)))
-        block = text._normalized(lines + rng.choice([b"".join(pieces), b"x 1 2"]) + b"\n")
-        batch = text._parse_block(block, 2, 1, block.count(b"\n"))
+        block = text._block(lines + rng.choice([b"".join(pieces), b"x 1 2"]) + b"\n", 1)
+        batch = text._parse_block(block, 2)
         blocks += 1
         if batch is None:
             continue
         taken += 1
         bad = bad_lines.BadLines("x", skip=True)
-        other = text._parse_lines(block, 2, 1, bad)
+        other = text._parse_lines(block, 2, bad)
         assert (batch.tokens, batch.lines.tolist(), bad.shown) == (other.tokens, other.lines.tolist(), []), block
         assert bits(batch.vectors) == bits(other.vectors)
     assert blocks > taken > 1000
