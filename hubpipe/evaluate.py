@@ -19,6 +19,7 @@ from hubpipe.config import checks, load, schema
 from hubpipe.reports import cells
 from hubpipe.store import store as store_lib
 
+_INTERVAL = ("gain", "low", "high")  # of a difference, what is not among the metrics
 _Metrics = Mapping[int, Mapping[str, float | None]]  # of each version, by its number
 
 FLAGS = flags.FlagValues()
@@ -80,14 +81,16 @@ def _versions(store: store_lib.Store) -> list[store_lib.Version]:
 
 
 def _facts(config: schema.Config, rows: int, metrics: _Metrics, differences: Mapping) -> dict[str, object]:
+    first = next(iter(metrics))
+    intervals = {other: difference.to_json() for other, difference in differences.items()}
     return {
         "name": config.name,
         "rows": rows,
         "versions": [{"version": number, "metrics": values} for number, values in metrics.items()],
         "metric": config.selection.metric,
         "differences": [
-            {"version": next(iter(metrics)), "compared_with": other, **difference.to_json()}
-            for other, difference in differences.items()
+            {"version": first, "compared_with": other, **{name: interval[name] for name in _INTERVAL}}
+            for other, interval in intervals.items()
         ],
     }
 

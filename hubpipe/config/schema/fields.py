@@ -9,8 +9,6 @@ Text = Annotated[str, Field(min_length=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]  # may be zero
 Decay = Annotated[float, Field(gt=0, lt=1)]  # may not
 ImportPath = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")]  # package.module:function
-
-
 Delimiter = Annotated[str, Field(pattern=r'^[^"\r\n]$')]
 
 
