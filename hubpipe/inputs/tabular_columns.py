@@ -19,6 +19,7 @@ from hubpipe.inputs import tabular_dates, targets, vocab
 MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
 
 _CODE = re.compile(r"[+-]?0[0-9]")
+_WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
 _MAX_COUNTED = 200_000  # different values of a column whose kind is not known
 _MIN_RISING = 10  # fewer numbers may well rise by chance
@@ -230,6 +231,9 @@ class Auto:
             return None, "it only counts the rows"
         again = sum(count for count in self._values.counts.values() if count > 1)
         if kind == "categorical" and again < self._present / 2:
+            found = self._values.counts
+            if any("," in text for text in found) and all(map(_WITH_COMMA.fullmatch, found)):
+                return None, "its numbers have commas; write them with points"
             return None, "most of its values occur once"
         return column, kind
 

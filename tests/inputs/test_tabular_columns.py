@@ -128,6 +128,9 @@ def test_problems(feature, texts, problem, tmp_path):
         (["", ""], "it has no value"),
         (["a", "b", "c", "c"], "categorical"),
         (["a", "b", "c", "d"], "most of its values occur once"),
+        (["1,5", "-2", "", "3,25"], "its numbers have commas; write them with points"),
+        (["1,5", "2", "3,25,1"], "most of its values occur once"),
+        (["01", "02", "03"], "most of its values occur once"),
         ([str(number) for number in range(3, 30, 2)], "it only counts the rows"),
         ([str(number) for number in range(5)], "numeric"),  # few may rise by chance
         ([str(number / 2) for number in range(30)], "numeric"),
