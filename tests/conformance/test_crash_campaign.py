@@ -15,7 +15,6 @@ SEED = int(os.environ.get("HUBPIPE_DISTURBANCES_SEED", "0"))
 
 # What is disturbed, and how the job then ends.
 DISTURBANCES = {
-    crashing.Disturbance("point", "file.synced", 6): "killed",
     crashing.Disturbance("point", "job.published"): "killed",
     crashing.Disturbance("full", amount=0.0): "failed",
     crashing.Disturbance("second", "job.trained"): "killed; the other skipped",

@@ -11,6 +11,7 @@ from hubpipe import errors, hub
 from hubpipe.config import load, schema
 from hubpipe.gates import quality
 from hubpipe.retraining import evaluation, job, outcome
+from hubpipe.saved_model import isolated
 from hubpipe.store import store as store_lib
 from hubpipe.training import datasets, run
 from hubpipe.training import progress as progress_lib
@@ -113,8 +114,8 @@ def test_a_head_of_another_kind_is_no_baseline(tmp_path):
     )
 
 
-@pytest.mark.process
-def test_the_second_job_of_a_regression_replaces_the_first(tmp_path):
+def test_the_second_job_of_a_regression_replaces_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(isolated, "call_in_process", isolated.call_eagerly)  # fresh processes take their time
     write(tmp_path, "regression")
     reports = [
         job.retrain(load.load(tmp_path / "words.yaml", overrides), job.Options(), progress())

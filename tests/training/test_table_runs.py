@@ -14,6 +14,7 @@ from hubpipe.config import load
 from hubpipe.gates import fine_tuning
 from hubpipe.inputs import vocab
 from hubpipe.retraining import evaluation
+from hubpipe.saved_model import isolated
 from hubpipe.store import layout, store
 from hubpipe.training import datasets, progress, run
 
@@ -87,9 +88,9 @@ def test_a_run_on_a_table(people):
         assert np.isnan(golden["inputs/age/0"]).any() and golden["inputs/age/0"].shape == (8,)
 
 
-@pytest.mark.process
 @pytest.mark.parametrize("encoder", ["", "model_fn.encoder={kind: wide}", "model_fn.encoder={kind: deep}"])
-def test_consumers_can_fine_tune_it(people, encoder):
+def test_consumers_can_fine_tune_it(people, encoder, monkeypatch):
+    monkeypatch.setattr(isolated, "call_in_process", isolated.call_eagerly)  # fresh processes take their time
     result, _ = start(people(*filter(None, [encoder])))
     version = store.Store(os.path.dirname(os.path.dirname(result.path)), "people").latest()
     answer = fine_tuning.check(
