@@ -93,11 +93,10 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
     try:
         with open(name, "rb") as file:
             head = file.read(_MAX_HEAD_BYTES)
-        if inputs.encoding == "utf-8" and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if inputs.encoding == schema.UTF_8 and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             yield ("inputs", "encoding"), "the file is UTF-16; set inputs.encoding: utf-16"
             return
-        encoding = "utf-8-sig" if inputs.encoding == "utf-8" else inputs.encoding
-        head = head.decode(encoding, errors="replace")
+        head = head.decode(inputs.encoding, errors="replace")
         columns = _first_columns(head, format_, inputs.delimiter) if head.strip() else None
     except (OSError, csv.Error) as error:
         yield path, f"cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -110,7 +109,8 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
     for key, wanted in schema.column_names(inputs).items():
         if wanted not in columns:
             what = "key in the first line" if format_ == "jsonl" else "column in the header"
-            hint = _delimiter_hint(wanted, columns) or wording.choice(wanted, columns)
+            hint = format_ != "jsonl" and _delimiter_hint(wanted, columns)
+            hint = hint or wording.choice(wanted, columns)
             yield ("inputs", key), f"no {what} is named {wanted!r}{hint}"
     if isinstance(inputs, schema.TabularInputs) and format_ != "jsonl":  # whose rows may lack keys
         yield from tables.lacking(inputs, columns, "the header")

@@ -152,7 +152,7 @@ def _source(section: schema.ImageInputs, split: str, target: targets.Target) -> 
         label=section.label,
         columns=section.columns,
         several_labels=target.allows_several,
-        dialect=rows.Dialect(section.delimiter, section.encoding),
+        dialect=rows.Dialect.of(section),
     )
 
 

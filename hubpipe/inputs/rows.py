@@ -44,20 +44,24 @@ class Dialect(NamedTuple):
 
     Attributes:
         delimiter: between the fields of csv and tsv; None for a comma, a tab.
-        encoding: of the text, as Python calls it.
+        encoding: of the text, as Python calls it; "utf-8-sig" is UTF-8 with a byte order mark or without.
     """
 
     delimiter: str | None = None
-    encoding: str = "utf-8"
+    encoding: str = "utf-8-sig"
+
+    @classmethod
+    def of(cls, section: Any) -> "Dialect":
+        """That of the files of a section of inputs."""
+        return cls(section.delimiter, section.encoding)
 
     def separator(self, kind: str) -> str:
         """What stands between the fields of csv or tsv."""
         return self.delimiter or _SEPARATORS[kind]
 
     def open(self, path: str) -> TextIO:
-        """Opens a file to read it, without its byte order mark; OSError if it cannot be."""
-        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
-        return open(path, encoding=encoding, errors="replace", newline="\n")
+        """Opens a file to read it; OSError if it cannot be."""
+        return open(path, encoding=self.encoding, errors="replace", newline="\n")
 
 
 COMMON = Dialect()

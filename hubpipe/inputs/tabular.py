@@ -140,7 +140,7 @@ def _source(
         missing=section.missing,
         format=section.format,
         columns=section.columns,
-        dialect=rows.Dialect(section.delimiter, section.encoding),
+        dialect=rows.Dialect.of(section),
     )
     source = getattr(section, split)
     if source.sample is not None:

@@ -73,7 +73,7 @@ def prepare_section(
         label=section.label,
         columns=section.columns,
         weight=section.weight,
-        dialect=rows.Dialect(section.delimiter, section.encoding),
+        dialect=rows.Dialect.of(section),
         bad_rows=section.bad_rows,
         head=model.head,
         ngrams=model.vocabulary.ngrams,
@@ -208,9 +208,11 @@ def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]
     """
     if section.eval.files is None:
         raise errors.InputError(f"slice column {column!r}: a sample has no further columns; use files.")
-    dialect = rows.Dialect(section.delimiter, section.encoding)
     reading = {
-        "format": section.format, "text": section.text, "columns": section.columns, "dialect": dialect
+        "format": section.format,
+        "text": section.text,
+        "columns": section.columns,
+        "dialect": rows.Dialect.of(section),
     }
     values = {
         (row.path, row.line): row.label

@@ -18,7 +18,7 @@ from hubpipe.config.schema.features import (
     Table,
     input_name,
 )
-from hubpipe.config.schema.fields import Section
+from hubpipe.config.schema.fields import UTF_8, Section
 from hubpipe.config.schema.heads import (
     DEFAULT_METRICS,
     METRICS,
@@ -143,6 +143,7 @@ __all__ = [
     "RegressionHead",
     "Regularizer",
     "SOURCE_KEYS",
+    "UTF_8",
     "Schedule",
     "Section",
     "Selection",

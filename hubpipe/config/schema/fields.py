@@ -9,7 +9,19 @@ Text = Annotated[str, Field(min_length=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]  # may be zero
 Decay = Annotated[float, Field(gt=0, lt=1)]  # may not
 ImportPath = Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")]  # package.module:function
-Delimiter = Annotated[str, Field(pattern=r'^[^"\r\n]$')]
+
+# How tables are written.
+Columns = Annotated[
+    tuple[Text, ...] | None,
+    Field(
+        strict=False, description="column names of csv and tsv files without a header; null: the first line"
+    ),
+]
+Delimiter = Annotated[
+    Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None,
+    Field(description="what stands between the fields of csv and tsv files; null: a comma, a tab"),
+]
+UTF_8 = "utf-8-sig"  # with a byte order mark or without
 
 
 def _known_encoding(name: str) -> str:
@@ -17,10 +29,15 @@ def _known_encoding(name: str) -> str:
         "a".encode(name)
     except (LookupError, ValueError) as error:
         raise ValueError(f"expected an encoding of Python, such as utf-8 or latin-1; got {name!r}") from error
-    return codecs.lookup(name).name
+    found = codecs.lookup(name).name
+    return UTF_8 if found == "utf-8" else found
 
 
-Encoding = Annotated[str, AfterValidator(_known_encoding)]
+Encoding = Annotated[
+    str,
+    AfterValidator(_known_encoding),
+    Field(description="of csv, tsv and jsonl files, as Python calls it; utf-8-sig is utf-8"),
+]
 
 
 def _as_list(value: Any) -> Any:

@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from hubpipe.config.schema.features import OTHERS, AutoFeature, Features
-from hubpipe.config.schema.fields import Delimiter, Encoding, Files, ImportPath, Rate, Section, Text
+from hubpipe.config.schema.fields import (
+    UTF_8,
+    Columns,
+    Delimiter,
+    Encoding,
+    Files,
+    ImportPath,
+    Rate,
+    Section,
+    Text,
+)
 
 # Keys of which a source holds exactly one.
 SOURCE_KEYS = ("sample", "files")
@@ -73,13 +83,9 @@ class TextInputs(Section):
     weight: Text | None = Field(
         None, description="column (csv, tsv) or key (jsonl) of the weight of a row, a number >= 0; null: none"
     )
-    columns: tuple[Text, ...] | None = Field(
-        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
-    )
-    delimiter: Delimiter | None = Field(
-        None, description="what stands between the fields of csv and tsv files; null: a comma, a tab"
-    )
-    encoding: Encoding = Field("utf-8", description="of csv, tsv and jsonl files, as Python calls it")
+    columns: Columns = None
+    delimiter: Delimiter = None
+    encoding: Encoding = UTF_8
     bad_rows: Literal["error", "skip"] = Field(
         "error",
         description="a row that cannot be read (bad UTF-8, wrong number of fields, missing label): stop, or count",
@@ -117,13 +123,9 @@ class ImageInputs(Section):
         description="column (csv, tsv) or key (jsonl) of the label, null: label. Of a TFRecord the key of a text "
         "or an integer, null: image/class/label",
     )
-    columns: tuple[Text, ...] | None = Field(
-        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
-    )
-    delimiter: Delimiter | None = Field(
-        None, description="what stands between the fields of csv and tsv files; null: a comma, a tab"
-    )
-    encoding: Encoding = Field("utf-8", description="of csv, tsv and jsonl files, as Python calls it")
+    columns: Columns = None
+    delimiter: Delimiter = None
+    encoding: Encoding = UTF_8
     bad_rows: Literal["error", "skip"] = Field(
         "error", description="an image that cannot be decoded, or without a label: stop, or count"
     )
@@ -165,13 +167,9 @@ class TabularInputs(Section):
         strict=False,
         description="texts that stand for no value, here and in the module",
     )
-    columns: tuple[Text, ...] | None = Field(
-        None, strict=False, description="column names of csv and tsv files without a header; null: the first line"
-    )
-    delimiter: Delimiter | None = Field(
-        None, description="what stands between the fields of csv and tsv files; null: a comma, a tab"
-    )
-    encoding: Encoding = Field("utf-8", description="of csv, tsv and jsonl files, as Python calls it")
+    columns: Columns = None
+    delimiter: Delimiter = None
+    encoding: Encoding = UTF_8
     bad_rows: Literal["error", "skip"] = Field(
         "error",
         description="a row that cannot be read (wrong number of fields, a text for a number, missing label): "
