@@ -19,7 +19,6 @@ from hubpipe.config import checks, load, schema
 from hubpipe.reports import cells
 from hubpipe.store import store as store_lib
 
-_INTERVAL = ("gain", "low", "high")  # of a difference, what is not among the metrics
 _Metrics = Mapping[int, Mapping[str, float | None]]  # of each version, by its number
 
 FLAGS = flags.FlagValues()
@@ -89,8 +88,8 @@ def _facts(config: schema.Config, rows: int, metrics: _Metrics, differences: Map
         "versions": [{"version": number, "metrics": values} for number, values in metrics.items()],
         "metric": config.selection.metric,
         "differences": [
-            {"version": first, "compared_with": other, **{name: interval[name] for name in _INTERVAL}}
-            for other, interval in intervals.items()
+            {"version": first, "compared_with": other, **{name: found[name] for name in ("gain", "low", "high")}}
+            for other, found in intervals.items()
         ],
     }
 

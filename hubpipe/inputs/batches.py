@@ -80,10 +80,7 @@ def train(
     """
     parse = functools.partial(_parse, columns)
     if sum(map(os.path.getsize, paths)) > MAX_BYTES_IN_MEMORY:
-        order = seed + start_step if shuffle else None
-        records = _streamed(paths, order, shard)
-        if shuffle:
-            records = records.shuffle(buffer_rows, seed=order)
+        records = _streamed(paths, seed + start_step if shuffle else None, shard, buffer_rows)
         return _finished(records.repeat(epochs).batch(batch_size).map(parse))
 
     columns = tf.data.TFRecordDataset(paths).batch(count).map(parse)  # one element: every row
@@ -124,12 +121,14 @@ def shuffled(positions: tf.Tensor, count: tf.Tensor, seed: int) -> tf.Tensor:
     return tf.raw_ops.RandomIndexShuffle(index=positions % count, seed=keys, max_index=count - 1, rounds=_ROUNDS)
 
 
-def _streamed(paths: Sequence[str], seed: int | None, shard: Shard) -> tf.data.Dataset:
-    """The records of a shard: of its own files, then its rows of those that are left."""
+def _streamed(paths: Sequence[str], seed: int | None, shard: Shard, buffer_rows: int) -> tf.data.Dataset:
+    """The records of a shard, of its own files and its rows of those that are left; with a seed shuffled."""
     num_shared = len(paths) % shard.count
     whole, shared = paths[: len(paths) - num_shared], paths[len(paths) - num_shared :]
     records = _records(whole[shard.index :: shard.count], seed)
-    return records.concatenate(_records(shared, seed).shard(shard.count, shard.index)) if shared else records
+    if shared:
+        records = records.concatenate(_records(shared, seed).shard(shard.count, shard.index))
+    return records if seed is None else records.shuffle(buffer_rows, seed=seed)
 
 
 def _records(paths: Sequence[str], seed: int | None) -> tf.data.Dataset:
