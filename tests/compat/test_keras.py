@@ -19,7 +19,11 @@ def package(request):
 def _model(package, structure=lambda left, right: [left, right]):
     left, right = package.Input([4], name="left"), package.Input([2], name="right", dtype="int32")
     hidden = package.layers.Dense(3, kernel_regularizer=package.regularizers.L1(0.5), name="hidden")(left)
-    return package.Model(structure(left, right), hidden)
+    inputs = structure(left, right)
+    if not any(each is right for each in tf.nest.flatten(inputs)):
+        return package.Model(inputs, hidden)
+    # Some releases of Keras 3 refuse an input that leads nowhere.
+    return package.Model(inputs, [hidden, package.layers.Reshape([2])(right)])
 
 
 def test_generation(package):
