@@ -2,7 +2,6 @@
 
 import io
 import os
-import random
 
 import numpy as np
 import pytest
@@ -10,54 +9,12 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub
-from hubpipe.config import load
 from hubpipe.gates import fine_tuning
 from hubpipe.inputs import vocab
 from hubpipe.retraining import evaluation
 from hubpipe.saved_model import isolated
 from hubpipe.store import layout, store
 from hubpipe.training import datasets, progress, run
-
-_CONFIG = """
-name: people
-inputs:
-  kind: tabular
-  train: {{files: {directory}/train.csv}}
-  eval: {{files: {directory}/eval.csv}}
-  label: paid
-  features: {{age: {{kind: numeric, buckets: 3}}, "*": auto}}
-  batch_size: 8
-model_fn:
-  kind: tabular
-  encoder: {{kind: wide_and_deep, hidden_units: [6, 4], crosses: [[job title, age]], cross_buckets: 20}}
-  regularizers: {{embedding: {{l2: 0.01}}, kernel: {{l1: 0.001, l2: 0.01}}}}
-  dropout: {{rate: 0.1}}
-optimizer: {{kind: adam, learning_rate: 0.02}}
-training: {{max_steps: 6, evaluate_every_steps: 3, log_every_steps: 1}}
-selection: {{metric: loss}}
-store: {{dir: {directory}/store}}
-model_dir: {directory}/run
-"""
-
-
-@pytest.fixture
-def people(tmp_path):
-    """A function (*overrides) -> Config of a run on a table with missing values; its files are in tmp_path."""
-    source = random.Random(1)
-    for name, count in (("train", 60), ("eval", 20)):
-        lines = ["age,job title,since,paid,weight"]
-        for _ in range(count):
-            age = source.randrange(20, 60)
-            job = source.choice(["clerk", "pilot", "?", ""])
-            since = source.choice(["", f"{source.randrange(1990, 2024)}-0{source.randrange(1, 10)}-17"])
-            lines.append(f"{age if age < 55 else ''},{job},{since},{age // 10},{source.choice([1, 2])}")
-        (tmp_path / f"{name}.csv").write_text("\n".join(lines) + "\n")
-    (tmp_path / "people.yaml").write_text(_CONFIG.format(directory=tmp_path))
-
-    def create(*overrides):
-        return load.load(tmp_path / "people.yaml", overrides)
-
-    return create
 
 
 def start(config, **options):
