@@ -1,14 +1,17 @@
 """Tests of hubpipe.convert, the command."""
 
 import json
+import sys
 
 import pytest
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import cli, convert, errors, hub
-from tests import commands
+from tests import commands, forks
 from tests.saved_model import modules
+
+COMMAND = (sys.executable, "-m", "hubpipe.convert", "--module_dir")
 
 
 @pytest.fixture
@@ -74,9 +77,9 @@ def test_as_a_user_runs_it(module_dir, lossy_dir, tmp_path):
     done, _ = commands.start("convert", "--module_dir", module_dir, "--out", tmp_path / "twin")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("signatures ")
-    done, _ = commands.start("convert", "--module_dir", lossy_dir, "--out", tmp_path / "other")
+    done = forks.run([*COMMAND, lossy_dir, "--out", tmp_path / "other"])
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"{tmp_path}/other: not written; it would lack\n")
-    done, _ = commands.start("convert", "--module_dir", tmp_path / "nowhere", "--out", tmp_path / "other")
+    done = forks.run([*COMMAND, tmp_path / "nowhere", "--out", tmp_path / "other"])
     assert (done.returncode, done.stdout) == (2, "")
     assert "nowhere" in done.stderr and "Traceback" not in done.stderr

@@ -1,34 +1,25 @@
 """Retraining that is disturbed in many ways, and what must be true after each.
 
-The jobs are those of hubpipe.retrain, each in a process of its own. The processes, and those of the gates, are
-forked from one that has imported TensorFlow, which saves each of them some seconds; nothing else is different.
+The jobs are those of hubpipe.retrain, each in a process of its own; see tests.forks.
 """
 
 import contextlib
 import dataclasses
-import io
 import json
-import multiprocessing
 import os
 import pathlib
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import types
 from collections.abc import Iterator, Sequence
-from multiprocessing import connection
 
-from hubpipe import cli, retrain
-from hubpipe.compat import quiet
 from hubpipe.files import faults
-from hubpipe.retraining import job as job_lib  # noqa: F401  for the processes that are forked
-from hubpipe.saved_model import isolated
 from hubpipe.store import store as store_lib
+from tests import forks
 
 _NAME = "crash"
 _CONFIG = """
@@ -58,8 +49,6 @@ _FILES, _DIRS = 28, 7  # how many a job writes
 _DIRECTORIES = ("modules", "runs")
 _HOLDERS = ".retrain/.holder-*"
 _ENDED_WELL = ("published", "no_improvement")
-
-_CONTEXT = multiprocessing.get_context("forkserver")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,9 +148,7 @@ class Campaign:
         self._rows = pairs[::2] + pairs[1::4]
         self._write("eval.csv", pairs[3::4])
         self._begin()
-        server = _CONTEXT.Process()  # starts the process that forks, which takes longer than a job
-        server.start()
-        server.join()
+        forks.warm_up()
         free = self._disk.free_bytes
         begun = time.monotonic()
         self._grow()
@@ -193,9 +180,9 @@ class Campaign:
 
     def _time(self, disturbance: Disturbance) -> str:
         job = self._start()
-        job.process.join(disturbance.amount * self._seconds)
-        if job.process.is_alive():
-            os.kill(job.process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.wait(disturbance.amount * self._seconds)
+        job.send_signal(signal.SIGKILL)
         return self._ended(job)
 
     def _full(self, disturbance: Disturbance) -> str:
@@ -214,8 +201,8 @@ class Campaign:
         second = self._ended(self._start())
         return f"{self._ended(first)}; the other {second}"
 
-    def _wait_for_lock(self, job: "_Job") -> None:
-        while job.process.is_alive() and not any(pathlib.Path(self.store.path).glob(_HOLDERS)):
+    def _wait_for_lock(self, job: forks.Popen) -> None:
+        while job.poll() is None and not any(pathlib.Path(self.store.path).glob(_HOLDERS)):
             time.sleep(0.01)
 
     # Jobs.
@@ -236,22 +223,26 @@ class Campaign:
     def _write(self, name: str, rows: Sequence[str]) -> None:
         (self._directory / name).write_text("\n".join(["text,label", *rows]) + "\n")
 
-    def _start(self, fault: str = "", limit: int | None = None) -> "_Job":
+    def _start(self, fault: str = "", limit: int | None = None) -> forks.Popen:
         arguments = ["--config", str(self._directory / "config.yaml"), "--run_key", f"round-{self._number:03}"]
-        receiver, sender = _CONTEXT.Pipe(duplex=False)
-        process = _CONTEXT.Process(target=_run_job, args=(arguments, fault, limit, sender, self._log.name))
-        process.start()
-        sender.close()
-        return _Job(process, receiver)
+        with open(self._log.name, "wb") as log:
+            return forks.Popen(
+                [sys.executable, "-m", "hubpipe.retrain", *arguments],
+                env={**os.environ, faults.VARIABLE: fault},
+                stdout=subprocess.PIPE,
+                stderr=log.fileno(),
+                file_limit=limit,
+            )
 
-    def _ended(self, job: "_Job") -> str:
+    def _ended(self, job: forks.Popen) -> str:
         """Waits for a job; how it ended."""
-        job.process.join(_HANG_SECS)
-        if job.process.is_alive():
-            os.kill(job.process.pid, signal.SIGKILL)
+        try:
+            code = job.wait(_HANG_SECS)
+        except subprocess.TimeoutExpired:
+            job.send_signal(signal.SIGKILL)
             return "hung"
-        printed = _all_of(job.output)
-        code = job.process.exitcode
+        with job.stdout:
+            printed = job.stdout.read()
         if code == -signal.SIGKILL:
             return "killed"
         try:
@@ -287,12 +278,6 @@ class Campaign:
         for pattern in ("**/.staging-*", "**/.claim-*", "**/.leases/*", f"**/{_HOLDERS}"):
             found += [f"left behind: {path}" for path in self._directory.glob(pattern)]
         return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    process: multiprocessing.Process
-    output: connection.Connection
 
 
 class Disk:
@@ -390,53 +375,3 @@ def _mount(*arguments: str) -> None:
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
     if done.returncode:
         raise PermissionError(done.stderr.strip())
-
-
-# In the processes of the jobs.
-
-
-def _run_job(
-    arguments: list[str], fault: str, limit: int | None, output: connection.Connection, log_path: str
-) -> None:
-    """Is the command; what it prints on stdout goes into the pipe."""
-    os.environ[faults.VARIABLE] = fault
-    os.dup2(output.fileno(), 1)
-    output.close()
-    with open(log_path, "wb") as log:
-        os.dup2(log.fileno(), 2)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    isolated.subprocess = types.SimpleNamespace(run=_run_forked)
-    if limit is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    sys.argv = ["retrain", *arguments]
-    cli.run(retrain.main, retrain.FLAGS)
-
-
-def _run_forked(command: Sequence[str], *, input: str, **_: object) -> subprocess.CompletedProcess:
-    """In the place of subprocess.run, for the one command that hubpipe.saved_model.isolated starts."""
-    receiver, sender = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_run_isolated, args=(command[-1], input, sender))
-    process.start()
-    sender.close()
-    printed = _all_of(receiver)
-    process.join()
-    return subprocess.CompletedProcess(command, process.exitcode, printed, "")
-
-
-def _run_isolated(function: str, arguments: str, output: connection.Connection) -> None:
-    os.dup2(output.fileno(), 1)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.argv, sys.stdin = ["isolated", function], io.StringIO(arguments)
-    isolated.main()
-    sys.stdout.flush()
-
-
-def _all_of(pipe: connection.Connection) -> str:
-    """All that is written into a pipe, until its last writer ends."""
-    with os.fdopen(os.dup(pipe.fileno()), "rb") as file:
-        pipe.close()
-        return file.read().decode()
-
-
-quiet.import_tensorflow()  # by the process that the others are forked from
-_CONTEXT.set_forkserver_preload([__name__])

@@ -3,9 +3,12 @@
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 from typing import NamedTuple
+
+from tests import forks
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -51,6 +54,22 @@ def run(directory, *command, exit_code=0):
     """
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    if command[0] == "python":
+        done = forks.run([sys.executable, *command[1:]], cwd=directory, env=environment)
+    else:
+        done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
     assert done.returncode == exit_code, f"{done.stdout}\n{done.stderr}"
     return done.stderr if exit_code else done.stdout
+
+
+def run_lines(directory, lines, exit_code=0):
+    """Runs the lines of a block of sh, of which the last may be to fail; returns what `run` does, of all lines."""
+    *commands, last = lines.replace("\\\n", " ").splitlines()
+    printed = [run(directory, *_words(command)) for command in commands]
+    return "".join([*printed, run(directory, *_words(last), exit_code=exit_code)])
+
+
+def _words(line):
+    """A command's words, those of a shell if it is one for a shell."""
+    words = shlex.split(line)
+    return ("sh", "-euc", line) if "&&" in words else words

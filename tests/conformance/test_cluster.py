@@ -12,6 +12,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub
 from hubpipe.store import store
+from tests import forks
 from tests.conformance import clusters
 from tests.exporters import linear
 
@@ -48,7 +49,7 @@ def cluster(tmp_path):
         path = tmp_path / "tiny.yaml"
         path.write_text(CONFIG.format(directory=tmp_path, max_steps=max_steps, every=every))
         command = [sys.executable, "-m", "hubpipe.train", "--json", "--config", str(path), *overrides]
-        return clusters.Cluster(command, workers=workers, ps=ps, environment=ENVIRONMENT)
+        return clusters.Cluster(command, workers=workers, ps=ps, environment=ENVIRONMENT, popen=forks.Popen)
 
     return create
 
@@ -105,7 +106,7 @@ def test_a_cluster_trains_publishes_and_ends(cluster, tmp_path):
 
 @pytest.mark.process
 def test_killed_tasks_start_again_and_all_ends_well(cluster, tmp_path):
-    with cluster(workers=1, ps=2, max_steps=1600, every=160) as one:
+    with cluster(workers=1, ps=2, max_steps=800, every=80) as one:
         deadline = time.monotonic() + TIMEOUT_SECS
         for name in ("worker 0", "evaluator", "ps 1", "chief"):
             before = latest(tmp_path)
@@ -118,7 +119,7 @@ def test_killed_tasks_start_again_and_all_ends_well(cluster, tmp_path):
         assert codes == dict.fromkeys(codes, clusters.DONE), told(one)
         assert sum(process.starts for process in one.processes.values()) > 5, told(one)
     check_store(tmp_path)
-    assert history(tmp_path)[-1]["step"] >= 1600
+    assert history(tmp_path)[-1]["step"] >= 800
 
 
 def latest(directory):
@@ -139,7 +140,8 @@ def test_workers_that_train_together(cluster, tmp_path):
 @pytest.mark.process
 def test_a_users_own_train_and_evaluate(tmp_path):
     command = [sys.executable, str(ROOT / "tests" / "conformance" / "own_cluster.py"), str(tmp_path / "run")]
-    with clusters.Cluster(command, workers=0, ps=2, environment=ENVIRONMENT, most_starts=1) as one:
+    options = {"environment": ENVIRONMENT, "most_starts": 1, "popen": forks.Popen}
+    with clusters.Cluster(command, workers=0, ps=2, **options) as one:
         deadline = time.monotonic() + TIMEOUT_SECS
         while time.monotonic() < deadline:
             one.tend()

@@ -4,7 +4,6 @@ HUBPIPE_KILLS says how often it is killed; HUBPIPE_KILLS_SEED when.
 """
 
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -13,9 +12,9 @@ import time
 
 import pytest
 
-import hubpipe
 from hubpipe.exporters import best, select
 from hubpipe.store import store
+from tests import forks
 
 KILLS = int(os.environ.get("HUBPIPE_KILLS", "3"))
 SEED = int(os.environ.get("HUBPIPE_KILLS_SEED", "0"))
@@ -50,13 +49,11 @@ class Run:
         self._store = store.Store(directory / "store", "crash")
 
     def start(self):
-        package_root = str(pathlib.Path(hubpipe.__file__).parent.parent)
         with open(self._directory / "log.txt", "ab") as log:
-            return subprocess.Popen(
+            return forks.Popen(
                 [sys.executable, "-m", "hubpipe.train", "--config", str(self._directory / "crash.yaml")],
-                env={**os.environ, "PYTHONPATH": package_root},
-                stdout=log,
-                stderr=log,
+                stdout=log.fileno(),
+                stderr=subprocess.STDOUT,
             )
 
     @property

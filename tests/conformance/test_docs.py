@@ -8,7 +8,6 @@ have the line numbers of the page.
 import importlib.metadata
 import json
 import shutil
-import sys
 
 import pytest
 import tensorflow as tf
@@ -31,7 +30,7 @@ def blocks(language):
 def run_python(directory, language):
     """Runs the blocks of a language in one process; returns what they print."""
     (directory / "twins.md").write_text(pages.script(PAGE, language), encoding="utf-8")
-    return pages.run(directory, sys.executable, "twins.md")
+    return pages.run(directory, "python", "twins.md")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("docs")
     config = str(pages.ROOT / "configs" / "text.yaml")
     overrides = ["training.max_steps=2", "training.evaluate_every_steps=2"]
-    pages.run(directory, sys.executable, "-m", "hubpipe.train", "--config", config, *overrides)
+    pages.run(directory, "python", "-m", "hubpipe.train", "--config", config, *overrides)
     shutil.copytree(directory / "modules" / "docs-text" / "1", directory / "modules" / "docs-text" / "7")
     return directory
 
@@ -86,7 +85,7 @@ def test_tensorflow_hub(oracle, printed, directory):
 
 def test_shell(directory):
     (commands,) = blocks("sh")
-    printed = pages.run(directory, "sh", "-euc", commands)
+    printed = pages.run_lines(directory, commands)
     assert "inputs['text'] tensor_info" in printed
     assert "Result for output key default:" in printed
 

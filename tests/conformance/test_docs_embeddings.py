@@ -1,6 +1,5 @@
 """What docs/embeddings.md tells users to type works, on a file of its name."""
 
-import sys
 
 import numpy as np
 import pytest
@@ -19,9 +18,9 @@ def test_the_page(tmp_path):
     (tmp_path / "glove.6B.300d.txt").write_text("\n".join(lines) + "\n")
     commands, python = pages.blocks(PAGE)
     assert (commands.language, python.language) == ("sh", "python")
-    pages.run(tmp_path, "sh", "-euc", commands.text)
+    pages.run_lines(tmp_path, commands.text)
     (tmp_path / "embeddings.md").write_text(pages.script(PAGE, "python"), encoding="utf-8")
-    shape, vector = pages.run(tmp_path, sys.executable, "embeddings.md").splitlines()
+    shape, vector = pages.run(tmp_path, "python", "embeddings.md").splitlines()
     assert shape == "(2, 2)"
     expected = np.sum(list(VECTORS.values()), axis=0) / np.sqrt(3)
     np.testing.assert_allclose(np.fromstring(vector.strip("[]"), sep=" "), expected, atol=1e-3)

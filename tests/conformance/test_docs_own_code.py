@@ -28,7 +28,7 @@ def test_the_page(tmp_path):
             (tmp_path / rest).write_text(block.text, encoding="utf-8")
         elif kind == "sh":
             exit_code = int(rest.removeprefix("exit ")) if rest else 0
-            said = pages.run(tmp_path, "sh", "-euc", block.text, exit_code=exit_code)
+            said = pages.run_lines(tmp_path, block.text, exit_code=exit_code)
         else:
             assert said == block.text
     assert counts == {"python": 3, "yaml": 3, "sh": 4, "text": 1}
@@ -44,5 +44,5 @@ def test_layers_of_keras(tmp_path):
         if kind in ("python", "yaml"):
             (tmp_path / name).write_text(block.text, encoding="utf-8")
     (commands,) = [block.text for block in pages.blocks(PAGE) if block.language == KERAS]
-    said = pages.run(tmp_path, "sh", "-euc", commands)
+    said = pages.run_lines(tmp_path, commands)
     assert "3 steps train 4 variables, update ops move 2; 1 loss" in " ".join(said.split())
