@@ -9,6 +9,8 @@ import tempfile
 
 import pytest
 
+from hubpipe.files import locks
+
 
 @dataclasses.dataclass(frozen=True)
 class Oracle:
@@ -90,7 +92,10 @@ def python(oracle: Oracle) -> str:
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "hubpipe-oracles"
     directory = cache / oracle.name
     if not directory.exists():
-        _make(oracle, directory)
+        cache.mkdir(parents=True, exist_ok=True)
+        with locks.locked(cache / f".{oracle.name}.lock", wait=True):  # another run may be at it
+            if not directory.exists():
+                _make(oracle, directory)
     return str(directory / "bin" / "python")
 
 
@@ -99,7 +104,6 @@ def _make(oracle: Oracle, directory: pathlib.Path) -> None:
     base = _base_python(oracle.python)
     if base is None:
         pytest.skip(f"no python{oracle.python} to make {oracle.name} with; set {oracle.variable}")
-    directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".staging-", dir=directory.parent) as staging:
         made = pathlib.Path(staging) / "environment"
         for command in (
@@ -109,8 +113,7 @@ def _make(oracle: Oracle, directory: pathlib.Path) -> None:
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 pytest.skip(f"cannot make {oracle.name} ({oracle.variable} is not set): {done.stderr[-500:]}")
-        if not directory.exists():  # another run was faster
-            made.rename(directory)
+        made.rename(directory)
 
 
 def _base_python(version: str) -> str | None:
