@@ -33,6 +33,7 @@ TEXT_COLUMNS = ("text", "text_b")
 
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
+_SWAPPED = str.maketrans(",.", ".,")  # of 1.234,5 no number is made
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
@@ -129,6 +130,11 @@ class Skipped:
         if not self.count:
             return "no row skipped"
         return f"{self.count} {'row' if self.count == 1 else 'rows'} skipped, such as {self.reasons[0]}"
+
+
+def with_point(number: str, decimal: str) -> str:
+    """A number, as Python writes it, from one whose decimals follow `decimal`, a point or a comma."""
+    return number if decimal == "." else number.translate(_SWAPPED)
 
 
 def refuse(problem: str, skipped: Skipped | None, *, lines: int = 1) -> None:

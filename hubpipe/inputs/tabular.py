@@ -141,11 +141,12 @@ def _source(
         format=section.format,
         columns=section.columns,
         dialect=rows.Dialect.of(section),
+        label_is_number=isinstance(target, targets.Number),
     )
     source = getattr(section, split)
     if source.sample is not None:
         return tabular_rows.Sample(source.sample, split, reading)
-    return tabular_rows.Files(source.files, reading)
+    return tabular_rows.Files(source.files, dataclasses.replace(reading, decimal=section.decimal))
 
 
 def _prepared_source(
@@ -162,9 +163,10 @@ def _prepared_source(
 
 def _stored(source: tabular_rows.Source, table: schema.Table, skipped: rows.Skipped | None) -> Iterator[_Row]:
     """Yields the rows that fit the table."""
-    store = {column.column: functools.partial(tabular_columns.stored, column) for column in table.columns}
+    convert = functools.partial(tabular_columns.stored, decimal=source.reading.decimal)
+    functions = {column.column: functools.partial(convert, column) for column in table.columns}
     for row in source.rows(skipped):
-        values = _converted(row, store, skipped)
+        values = _converted(row, functions, skipped)
         if values is not None:
             stored = {
                 schema.input_name(name): value.encode() if isinstance(value, str) else value
@@ -191,12 +193,13 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
     """Writes what the rows tell of the features: the table with lines on what was inferred, and vocabularies."""
     skipped = rows.Skipped() if section.bad_rows == "skip" else None
     others = section.features.get(schema.OTHERS)
-    columns = {name: _learner(name, section.features[name]) for name in section.features if name != schema.OTHERS}
+    learner = functools.partial(_learner, decimal=source.reading.decimal)
+    columns = {name: learner(name, section.features[name]) for name in section.features if name != schema.OTHERS}
     seen: set[str] = set()
     count = 0
     for row in source.rows(skipped):
         for name in row.values.keys() - columns.keys():
-            columns[name] = _learner(name, others)
+            columns[name] = learner(name, others)
             for _ in range(count):  # formats whose rows name their columns may name one late
                 columns[name].add(columns[name].parse(""))
         values = _converted(row, {name: column.parse for name, column in columns.items()}, skipped)
@@ -221,8 +224,8 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
     atomic.write_file(os.path.join(directory, _TABLE), json.dumps(content, indent=1).encode())
 
 
-def _learner(name: str, feature: schema.Feature) -> Any:
-    return tabular_columns.LEARNERS[type(feature)](name, feature)
+def _learner(name: str, feature: schema.Feature, *, decimal: str) -> Any:
+    return tabular_columns.LEARNERS[type(feature)](name, feature, decimal)
 
 
 def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

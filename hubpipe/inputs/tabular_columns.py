@@ -14,45 +14,52 @@ from typing import Any
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.inputs import tabular_dates, targets, vocab
+from hubpipe.inputs import rows, tabular_dates, targets, vocab
 
 MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
 
 _CODE = re.compile(r"[+-]?0[0-9]")
 _WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
+_COMMA_HINT = "; if they stand before decimals, set inputs.decimal: ','"
 _MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
 _MAX_COUNTED = 200_000  # different values of a column whose kind is not known
 _MIN_RISING = 10  # fewer numbers may well rise by chance
 
 
-def number(text: str) -> float:
+def number(text: str, decimal: str = ".") -> float:
     """Reads a number, NaN for a missing one.
 
+    Args:
+        text: the number.
+        decimal: what stands before its decimals, a point or a comma.
     Raises:
         InputError: it is none, or not finite.
     """
     if not text:
         return math.nan
     try:
-        value = float(text)
+        value = float(rows.with_point(text, decimal))
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or "_" in text:
-        raise errors.InputError(f"is not a number ({text!r})")
+        hint = _COMMA_HINT if decimal == "." and _WITH_COMMA.fullmatch(text) else ""
+        raise errors.InputError(f"is not a number ({text!r}){hint}")
     return value
 
 
 class Numeric:
     """A column of numbers."""
 
-    parse = staticmethod(number)
-
-    def __init__(self, name: str, feature: schema.NumericFeature):
-        self._name, self._feature = name, feature
+    def __init__(self, name: str, feature: schema.NumericFeature, decimal: str):
+        self._name, self._feature, self._decimal = name, feature, decimal
         self._moments = targets.Moments()
         self._count = self._missing = 0
         self._sampled: list[float] = []
         self._random = random.Random(0)  # the same data give the same boundaries
+
+    def parse(self, text: str) -> float:
+        """See number."""
+        return number(text, self._decimal)
 
     def add(self, value: float) -> None:
         """Takes the value of one row in."""
@@ -102,7 +109,8 @@ class Numeric:
 class Categorical:
     """A column of categories."""
 
-    def __init__(self, name: str, feature: schema.CategoricalFeature):
+    def __init__(self, name: str, feature: schema.CategoricalFeature, decimal: str):
+        del decimal
         self._name, self._feature = name, feature
         self._values = vocab.Counts()
 
@@ -138,7 +146,8 @@ class Categorical:
 class Date:
     """A column of dates."""
 
-    def __init__(self, name: str, feature: schema.DateFeature):
+    def __init__(self, name: str, feature: schema.DateFeature, decimal: str):
+        del decimal
         self._name, self._feature = name, feature
         self._format = tabular_dates.format_of(feature.format)
         if "hour" in feature.parts and "H" not in self._format.groups:
@@ -184,17 +193,18 @@ class Date:
 class Auto:
     """A column whose kind the rows will tell."""
 
-    def __init__(self, name: str, feature: schema.AutoFeature):
+    def __init__(self, name: str, feature: schema.AutoFeature, decimal: str):
         del feature
+        self._decimal = decimal
         self._values = vocab.Counts(max_counted=_MAX_COUNTED)
         self._rows = self._present = 0
         self._last = -math.inf
         self._is_rising = True
         # Those that the values so far fit, the most special first.
         self._fitting: dict[str, Any] = {
-            "numeric": Numeric(name, schema.NumericFeature(kind="numeric")),
-            "date": Date(name, schema.DateFeature(kind="date")),
-            "categorical": Categorical(name, schema.CategoricalFeature(kind="categorical")),
+            "numeric": Numeric(name, schema.NumericFeature(kind="numeric"), decimal),
+            "date": Date(name, schema.DateFeature(kind="date"), decimal),
+            "categorical": Categorical(name, schema.CategoricalFeature(kind="categorical"), decimal),
         }
 
     def parse(self, text: str) -> str:
@@ -207,7 +217,7 @@ class Auto:
         if value:
             self._present += 1
             self._values.update([value])
-            if _CODE.match(value) and "." not in value:
+            if _CODE.match(value) and self._decimal not in value:
                 self._fitting.pop("numeric", None)
         for kind, column in list(self._fitting.items()):
             try:
@@ -233,7 +243,7 @@ class Auto:
         if kind == "categorical" and again < self._present / 2:
             found = self._values.counts
             if any("," in text for text in found) and all(map(_WITH_COMMA.fullmatch, found)):
-                return None, "its numbers have commas; write them with points"
+                return None, f"its numbers have commas{_COMMA_HINT}"
             return None, "most of its values occur once"
         return column, kind
 
@@ -246,14 +256,19 @@ LEARNERS = {
 }
 
 
-def stored(column: schema.Column, text: str) -> float | str:
+def stored(column: schema.Column, text: str, *, decimal: str = ".") -> float | str:
     """What is kept of a value: the number of a numeric column, else the text.
+
+    Args:
+        column: its column.
+        text: the value, "" if it is missing.
+        decimal: what stands before the decimals of numbers.
 
     Raises:
         InputError: a text that the column cannot have.
     """
     if isinstance(column, schema.NumericColumn):
-        return number(text)
+        return number(text, decimal)
     if isinstance(column, schema.DateColumn) and text and _format(column).parse(text) is None:
         raise errors.InputError(f"is no date as in the training data ({text!r})")
     return text

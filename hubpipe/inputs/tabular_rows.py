@@ -66,6 +66,8 @@ class Reading:
         format: "csv", "tsv", "jsonl", "tfrecord", "parquet", or "auto": by the ending of each file's name.
         columns: names of the columns of csv and tsv files without a header line.
         dialect: how csv, tsv and jsonl files are written.
+        decimal: what stands before the decimals of numbers in csv and tsv files, a point or a comma.
+        label_is_number: whether the label is one.
     """
 
     label: str
@@ -79,6 +81,8 @@ class Reading:
     format: str = "auto"
     columns: tuple[str, ...] | None = None
     dialect: rows.Dialect = rows.COMMON
+    decimal: str = "."
+    label_is_number: bool = False
 
     def takes(self, column: str) -> bool:
         """Whether a column is the label, the weight or a feature."""
@@ -118,6 +122,8 @@ class Files:
             kind = self._format(path)
             if kind not in _TABLES and reading.columns is not None:
                 raise errors.InputError(f"{path}: inputs.columns are for csv and tsv; {kind} names its columns")
+            if kind not in _TABLES and reading.decimal != ".":
+                raise errors.InputError(f"{path}: inputs.decimal is for csv and tsv; {kind} has points in numbers")
             row = None
             try:
                 for row in _rows(_READERS[kind](path, kind, reading, skipped), reading, skipped):
@@ -189,6 +195,9 @@ def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> 
             rows.refuse(f"{where}: no label ({reading.label!r} is empty)", skipped)
         else:
             weight = None if reading.weight is None else texts.pop(reading.weight, "")
+            if reading.decimal != ".":
+                label = rows.with_point(label, reading.decimal) if reading.label_is_number else label
+                weight = None if weight is None else rows.with_point(weight, reading.decimal)
             values = {name: "" if text in missing else text for name, text in texts.items()}
             yield Row(values, label, weight, where)
 

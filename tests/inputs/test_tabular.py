@@ -106,6 +106,22 @@ def test_labels_of_regression(prepare):
     assert (labels.tolist(), data.labels, data.labels_path) == ([1.0, 3.0], [], None)
 
 
+def test_decimal_commas(prepare, tmp_path):
+    train = "n;w;paid\n1,5;0,5;2,25\n2;1;-3\n"
+    evaluation = "n;w;paid\n;1;0,75\n2,5;3;1\n"
+    keys = {"train": train, "evaluation": evaluation, "features": "auto", "weight": "w", "delimiter": ";"}
+    data, _ = prepare("regression", **keys, decimal=",")
+    ((features, labels),) = batches(data, "eval", batch_size=8)
+    np.testing.assert_array_equal(features["n"], np.array([np.nan, 2.5], np.float32))
+    assert (labels["label"].tolist(), labels["weight"].tolist()) == ([0.75, 1.0], [1.0, 3.0])
+    assert data.table.columns[0].mean == 1.75
+    assert "'n' is left out: its numbers have commas" in problem(prepare, head="regression", **keys)
+    (tmp_path / "rows.jsonl").write_text('{"n": 1.5, "w": 1, "paid": 2}\n')
+    files = {split: {"files": str(tmp_path / "rows.jsonl")} for split in ("train", "eval")}
+    said = problem(prepare, head="regression", files=files, features="auto", weight="w", decimal=",")
+    assert said.endswith("rows.jsonl: inputs.decimal is for csv and tsv; jsonl has points in numbers")
+
+
 def test_kinds_that_the_data_tell(prepare):
     many = TRAIN + "".join(f"{number},{number},clerk,,Rome,1,no\n" for number in range(6, 20))
     data, _ = prepare(train=many, features="auto", exclude=["w"])

@@ -8,9 +8,11 @@ from hubpipe import errors
 from hubpipe.config import schema
 from hubpipe.inputs import tabular_columns, vocab
 
+COMMA_HINT = "; if they stand before decimals, set inputs.decimal: ','"
+
 
 def learned(feature, texts, directory="", name="x"):
-    column = tabular_columns.LEARNERS[type(feature)](name, feature)
+    column = tabular_columns.LEARNERS[type(feature)](name, feature, ".")
     for text in texts:
         column.add(column.parse(text))
     return column.learned(str(directory))
@@ -20,8 +22,8 @@ def numeric(**keys):
     return schema.NumericFeature(kind="numeric", **keys)
 
 
-def decided(*texts):
-    column = tabular_columns.Auto("x", schema.AutoFeature(kind="auto"))
+def decided(*texts, decimal="."):
+    column = tabular_columns.Auto("x", schema.AutoFeature(kind="auto"), decimal)
     for text in texts:
         column.add(column.parse(text))
     return column.decided()[1]
@@ -32,7 +34,21 @@ def test_numbers(text, value):
     assert tabular_columns.number(text) == value
 
 
-@pytest.mark.parametrize("text", ["1_000", "1,5", "inf", "nan", "1e999", "one", "0x1"])
+def test_decimal_commas():
+    assert tabular_columns.number("-1,5e3", ",") == -1500.0
+    assert tabular_columns.number("7", ",") == 7.0
+    for text in ("1.5", "1.234,5", "1,2,3"):
+        with pytest.raises(errors.InputError, match=f"^is not a number \\('{text}'\\)$"):
+            tabular_columns.number(text, ",")
+    with pytest.raises(errors.InputError) as caught:
+        tabular_columns.number("1,5")
+    assert str(caught.value) == f"is not a number ('1,5'){COMMA_HINT}"
+    assert decided("1,5", "2", "", "3,25", decimal=",") == "numeric"
+    assert decided("1.5", "2", "", "3.25", "2", "3.25", decimal=",") == "categorical"
+    assert decided("00,5", "1", decimal=",") == "numeric"
+
+
+@pytest.mark.parametrize("text", ["1_000", "1,5,2", "inf", "nan", "1e999", "one", "0x1"])
 def test_what_is_no_number(text):
     with pytest.raises(errors.InputError) as caught:
         tabular_columns.number(text)
@@ -128,7 +144,7 @@ def test_problems(feature, texts, problem, tmp_path):
         (["", ""], "it has no value"),
         (["a", "b", "c", "c"], "categorical"),
         (["a", "b", "c", "d"], "most of its values occur once"),
-        (["1,5", "-2", "", "3,25"], "its numbers have commas; write them with points"),
+        (["1,5", "-2", "", "3,25"], f"its numbers have commas{COMMA_HINT}"),
         (["1,5", "2", "3,25,1"], "most of its values occur once"),
         (["01", "02", "03"], "most of its values occur once"),
         ([str(number) for number in range(3, 30, 2)], "it only counts the rows"),
