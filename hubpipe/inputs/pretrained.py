@@ -30,7 +30,7 @@ class Embeddings:
         values_prefix: checkpoint of their vectors: "pretrained", float32 [words, dim].
         words: how many have one.
         dim: numbers per word.
-        known: how many words of the training texts have one.
+        known: how many words of the training texts have one, if only that of their lower case.
         wanted: words of the training texts, n-grams aside.
         bad_lines: malformed lines that were left out.
         fingerprint: SHA-256 of words and vectors, 64 hexadecimal digits.
@@ -85,12 +85,14 @@ def prepare(
 
     def fill(directory: str) -> None:
         wanted = {token for token in vocab.read(vocabulary_path) if " " not in token}
-        chosen = _all_words(lowercase) if section.all_words else wanted.__contains__
+        forms = wanted if lowercase else wanted.union(map(str.lower, wanted))
+        chosen = _all_words(lowercase) if section.all_words else forms.__contains__
         with reader_lib.Reader(path, skip_bad_lines=section.bad_lines == "skip") as reader:
             stored = streaming.store(
                 _chosen(reader.batches(), chosen), directory, variable=VARIABLE, dim=reader.dim, oov_buckets=0
             )
-        found = wanted.intersection(vocab.read(stored.vocabulary_path))
+        known = set(vocab.read(stored.vocabulary_path))
+        found = {word for word in wanted if known.intersection((word, word if lowercase else word.lower()))}
         if not found:
             raise errors.InputError(
                 f"{section.file}: none of its words is among the {len(wanted)} of the training texts. Are they in "

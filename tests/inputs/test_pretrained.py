@@ -45,6 +45,13 @@ def test_words_of_the_vocabulary_get_their_vectors(prepare, tmp_path):
     )
 
 
+def test_vectors_of_lower_case_stand_for_words_of_upper_case(prepare, tmp_path):
+    vocab.write(tmp_path / "vocabulary.txt", ["Cat", "The", "Mat"])
+    found = prepare(lowercase=False)
+    assert _vectors(found) == {"the": [1, 2], "The": [3, 4], "cat": [9, 10]}
+    assert (found.words, found.known, found.wanted) == (3, 2, 3)
+
+
 @pytest.mark.parametrize(
     "lowercase, words", [(True, ["the", "dog", "cat"]), (False, ["the", "The", "dog", "cat"])]
 )

@@ -98,6 +98,16 @@ def test_vectors_tuned_later_stay_until_then(train):
     assert _is_trainable(path)[0]
 
 
+def test_words_in_upper_case_take_the_vector_of_their_lower_case(train):
+    path, _, told = train("model_fn.encoder.lowercase=false", "model_fn.encoder.embeddings.all_words=false")
+    assert "glove.txt: 3 of 3 words of the training texts have a vector of 3 numbers\n" in told
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        pooled = hub.Module(path)(["Good", "FILM good", "Unseen"], as_dict=True)["pooled"]
+        session.run([tf.compat.v1.global_variables_initializer(), tf.compat.v1.tables_initializer()])
+        vectors = session.run(pooled)[:, -3:]
+    np.testing.assert_allclose(vectors, [VECTORS["good"], [0.5, 1.5, 1.5], [0.0, 0.0, 0.0]])
+
+
 def test_words_without_a_vector_add_nothing(train):
     path, *_ = train()
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:

@@ -70,7 +70,7 @@ def characters(words: tf.Tensor, rows: tf.Tensor, model: schema.TextModel) -> Lo
 def known_words(
     words: tf.Tensor, rows: tf.Tensor, model: schema.TextModel, embeddings: pretrained.Embeddings
 ) -> Lookup:
-    """The words that have a vector in the embedding file; others are left out.
+    """The words that have a vector in the embedding file, else that of their lower case; others are left out.
 
     Args:
         words: string [n].
@@ -80,6 +80,8 @@ def known_words(
     """
     vocabulary = tf.lookup.StaticHashTable(_lines(embeddings.vocabulary_path), default_value=-1)
     ids = vocabulary.lookup(words)
+    if not model.encoder.lowercase:
+        ids = tf.where(ids >= 0, ids, vocabulary.lookup(tf.strings.lower(words, encoding="utf-8")))
     is_known = ids >= 0
     is_trained = pretrained.is_trained(model.encoder.embeddings)
     table = tf1.get_variable(
