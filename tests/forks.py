@@ -20,8 +20,8 @@ from multiprocessing import reduction
 
 from hubpipe import cli
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.preloaded", __name__])
+CONTEXT = multiprocessing.get_context("forkserver")  # of which a process has one, with what it has preloaded
+CONTEXT.set_forkserver_preload(["tests.preloaded", __name__])
 
 
 class Popen:
@@ -66,7 +66,7 @@ class Popen:
                 self.stdout = os.fdopen(reader)
             stdout = 1 if stdout is None else stdout
             stderr = {None: 2, subprocess.STDOUT: stdout}.get(stderr, stderr)
-            self._process = _CONTEXT.Process(
+            self._process = CONTEXT.Process(
                 target=_become,
                 args=(
                     list(map(str, command[1:])),
@@ -132,7 +132,7 @@ def run(
 def run_isolated(command: Sequence[str], *, input: str, **_: object) -> subprocess.CompletedProcess:
     """In the place of subprocess.run, for the one command that hubpipe.saved_model.isolated starts."""
     reader, writer = os.pipe()
-    process = _CONTEXT.Process(target=_isolate, args=(command[-1], input, _Descriptor(writer)))
+    process = CONTEXT.Process(target=_isolate, args=(command[-1], input, _Descriptor(writer)))
     process.start()
     os.close(writer)
     with os.fdopen(reader) as stream:
@@ -143,7 +143,7 @@ def run_isolated(command: Sequence[str], *, input: str, **_: object) -> subproce
 
 def warm_up() -> None:
     """Starts the process that forks, which takes longer than what is forked."""
-    server = _CONTEXT.Process()
+    server = CONTEXT.Process()
     server.start()
     server.join()
 

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import itertools
 import math
-import multiprocessing
 import os
 import random
 import resource
@@ -14,13 +13,12 @@ import time
 from collections.abc import Iterable, Iterator
 from multiprocessing import connection
 
+from tests import forks
 from tests.conformance import exercise, mutations, seed_modules
 
 _HANG_SECONDS = 600.0  # an input takes a tenth of a second; load alone makes none take this long
 _BATCH = 200  # inputs of one process: graphs and kernels stay in its memory
 _EXTRA_BYTES = 6 << 30  # of address space, over what TensorFlow takes to start
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +90,7 @@ def table(results: list[Result]) -> str:
 
 
 def _in_child(target, *arguments) -> None:
-    child = _CONTEXT.Process(target=target, args=arguments)
+    child = forks.CONTEXT.Process(target=target, args=arguments)
     child.start()
     child.join()
     if child.exitcode:
@@ -107,8 +105,8 @@ def _write_seeds(directory: str) -> None:
 def _run_batch(
     seed: int, numbers: list[int], seeds: str, modules: list[str], directory: str, end: float
 ) -> Iterator[Result]:
-    receiver, sender = _CONTEXT.Pipe(duplex=False)
-    child = _CONTEXT.Process(target=_work, args=(seed, list(numbers), seeds, modules, directory, end, sender))
+    receiver, sender = forks.CONTEXT.Pipe(duplex=False)
+    child = forks.CONTEXT.Process(target=_work, args=(seed, list(numbers), seeds, modules, directory, end, sender))
     child.start()
     sender.close()
     started = current = None

@@ -9,6 +9,7 @@ Source: tensorflow_hub r0.15 resolver.py, atomic_download (the protocol).
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -69,10 +70,17 @@ def _wait(entry: str, lock: str) -> None:
 
 
 def _take_over(lock: str, holder: str, staging: str | None) -> None:
-    if _read(lock) != holder:  # another process was faster
+    """Removes a lock and what its holder has left, unless another process was faster."""
+    try:
+        with open(lock, encoding="utf-8", errors="replace") as file:
+            with contextlib.suppress(OSError):  # a file system without locks, where two may be equally fast
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if file.read() != holder or not os.path.samestat(os.fstat(file.fileno()), os.stat(lock)):
+                return
+            logging.warning("Deleting the lock %s of '%s', which makes no progress.", lock, holder)
+            os.remove(lock)
+    except FileNotFoundError:
         return
-    logging.warning("Deleting the lock %s of '%s', which makes no progress.", lock, holder)
-    _remove(lock)
     if staging is not None:
         shutil.rmtree(staging, ignore_errors=True)
 

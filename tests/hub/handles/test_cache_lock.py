@@ -1,5 +1,6 @@
 """Tests of hubpipe.hub.handles.cache_lock."""
 
+import fcntl
 import os
 import pathlib
 import socket
@@ -86,6 +87,22 @@ def test_a_dead_holder_is_taken_over_with_all_it_left(entry, tmp_path):
     _leave_behind(entry, _ended_pid())
     assert 0.2 <= _acquire_secs(entry) < 10
     assert os.listdir(tmp_path) == []
+
+
+def test_who_is_late_to_take_over_leaves_the_lock_of_the_faster(entry, monkeypatch):
+    _leave_behind(entry, _ended_pid())
+    stale = pathlib.Path(f"{entry}.lock").read_text()
+
+    def overtaken(*_):
+        os.remove(f"{entry}.lock")
+        pathlib.Path(f"{entry}.lock").write_text(stale + "0")
+
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    cache_lock._take_over(f"{entry}.lock", stale, f"{entry}.abc123.tmp")
+    assert pathlib.Path(f"{entry}.lock").read_text() == stale + "0"
+    os.remove(f"{entry}.lock")
+    cache_lock._take_over(f"{entry}.lock", stale, f"{entry}.abc123.tmp")
+    assert not os.path.exists(f"{entry}.lock")
 
 
 @pytest.mark.parametrize(("pid", "host"), [(os.getpid(), None), (1, "elsewhere.example.org")])
