@@ -20,6 +20,7 @@ import difflib
 import glob
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TextIO
 
@@ -34,6 +35,7 @@ TEXT_COLUMNS = ("text", "text_b")
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 _SWAPPED = str.maketrans(",.", ".,")  # of 1.234,5 no number is made
+_WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
@@ -135,6 +137,13 @@ class Skipped:
 def with_point(number: str, decimal: str) -> str:
     """A number, as Python writes it, from one whose decimals follow `decimal`, a point or a comma."""
     return number if decimal == "." else number.translate(_SWAPPED)
+
+
+def comma_hint(numbers: Iterable[str]) -> str:
+    """What to do about numbers of a table that have commas; "" if none has, or they are not all numbers."""
+    numbers = list(numbers)
+    is_it = any("," in number for number in numbers) and all(map(_WITH_COMMA.fullmatch, numbers))
+    return "; if its commas stand before decimals, set inputs.decimal: ','" if is_it else ""
 
 
 def refuse(problem: str, skipped: Skipped | None, *, lines: int = 1) -> None:

@@ -19,8 +19,6 @@ from hubpipe.inputs import rows, tabular_dates, targets, vocab
 MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
 
 _CODE = re.compile(r"[+-]?0[0-9]")
-_WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
-_COMMA_HINT = "; if they stand before decimals, set inputs.decimal: ','"
 _MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
 _MAX_COUNTED = 200_000  # different values of a column whose kind is not known
 _MIN_RISING = 10  # fewer numbers may well rise by chance
@@ -42,7 +40,7 @@ def number(text: str, decimal: str = ".") -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or "_" in text:
-        hint = _COMMA_HINT if decimal == "." and _WITH_COMMA.fullmatch(text) else ""
+        hint = rows.comma_hint([text]) if decimal == "." else ""
         raise errors.InputError(f"is not a number ({text!r}){hint}")
     return value
 
@@ -241,10 +239,7 @@ class Auto:
             return None, "it only counts the rows"
         again = sum(count for count in self._values.counts.values() if count > 1)
         if kind == "categorical" and again < self._present / 2:
-            found = self._values.counts
-            if any("," in text for text in found) and all(map(_WITH_COMMA.fullmatch, found)):
-                return None, f"its numbers have commas{_COMMA_HINT}"
-            return None, "most of its values occur once"
+            return None, f"most of its values occur once{rows.comma_hint(self._values.counts)}"
         return column, kind
 
 

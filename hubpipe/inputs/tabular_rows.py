@@ -193,6 +193,8 @@ def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> 
             rows.refuse(f"{where}: {unfit!r} is a {found}, expected a text or a number", skipped)
         elif not label and not reading.several_labels:
             rows.refuse(f"{where}: no label ({reading.label!r} is empty)", skipped)
+        elif reading.label_is_number and reading.decimal == "." and (hint := rows.comma_hint([label])):
+            rows.refuse(f"{where}: label {label!r} is not a number{hint}", skipped)
         else:
             weight = None if reading.weight is None else texts.pop(reading.weight, "")
             if reading.decimal != ".":

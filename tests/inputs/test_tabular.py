@@ -115,7 +115,10 @@ def test_decimal_commas(prepare, tmp_path):
     np.testing.assert_array_equal(features["n"], np.array([np.nan, 2.5], np.float32))
     assert (labels["label"].tolist(), labels["weight"].tolist()) == ([0.75, 1.0], [1.0, 3.0])
     assert data.table.columns[0].mean == 1.75
-    assert "'n' is left out: its numbers have commas" in problem(prepare, head="regression", **keys)
+    hint = "if its commas stand before decimals, set inputs.decimal: ','"
+    said = problem(prepare, head="regression", **keys)
+    assert said.endswith(f"train.csv:2: label '2,25' is not a number; {hint}")
+    assert problem(prepare, **keys).endswith(f"'n' is left out: most of its values occur once; {hint})")
     (tmp_path / "rows.jsonl").write_text('{"n": 1.5, "w": 1, "paid": 2}\n')
     files = {split: {"files": str(tmp_path / "rows.jsonl")} for split in ("train", "eval")}
     said = problem(prepare, head="regression", files=files, features="auto", weight="w", decimal=",")

@@ -8,7 +8,7 @@ from hubpipe import errors
 from hubpipe.config import schema
 from hubpipe.inputs import tabular_columns, vocab
 
-COMMA_HINT = "; if they stand before decimals, set inputs.decimal: ','"
+COMMA_HINT = "; if its commas stand before decimals, set inputs.decimal: ','"
 
 
 def learned(feature, texts, directory="", name="x"):
@@ -144,7 +144,7 @@ def test_problems(feature, texts, problem, tmp_path):
         (["", ""], "it has no value"),
         (["a", "b", "c", "c"], "categorical"),
         (["a", "b", "c", "d"], "most of its values occur once"),
-        (["1,5", "-2", "", "3,25"], f"its numbers have commas{COMMA_HINT}"),
+        (["1,5", "-2", "", "3,25"], f"most of its values occur once{COMMA_HINT}"),
         (["1,5", "2", "3,25,1"], "most of its values occur once"),
         (["01", "02", "03"], "most of its values occur once"),
         ([str(number) for number in range(3, 30, 2)], "it only counts the rows"),
