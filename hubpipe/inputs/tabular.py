@@ -230,17 +230,20 @@ def _learner(name: str, feature: schema.Feature, *, decimal: str) -> Any:
 
 def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The columns that are features, and lines on those whose kind the rows told."""
-    taken, by_kind, left_out = {}, {}, []
+    taken, by_kind, others = {}, {}, []
     for name, column in columns.items():
         if isinstance(column, tabular_columns.Auto):
+            hint = column.comma_hint
             column, kind = column.decided()
             if column is None:
-                left_out.append(f"{name!r} is left out: {kind}")
+                others.append(f"{name!r} is left out: {kind}")
                 continue
             by_kind.setdefault(kind, []).append(name)
+            if hint and kind == "categorical":
+                others.append(f"{name!r} is categorical{hint}")
         taken[name] = column
     found = [f"{kind}: {', '.join(sorted(names))}" for kind, names in sorted(by_kind.items())]
-    return taken, [*found, *sorted(left_out)]
+    return taken, [*found, *sorted(others)]
 
 
 def _check_names(columns: Mapping[str, Any]) -> None:

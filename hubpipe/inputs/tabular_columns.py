@@ -239,8 +239,13 @@ class Auto:
             return None, "it only counts the rows"
         again = sum(count for count in self._values.counts.values() if count > 1)
         if kind == "categorical" and again < self._present / 2:
-            return None, f"most of its values occur once{rows.comma_hint(self._values.counts)}"
+            return None, f"most of its values occur once{self.comma_hint}"
         return column, kind
+
+    @property
+    def comma_hint(self) -> str:
+        """See rows.comma_hint."""
+        return rows.comma_hint(self._values.counts)
 
 
 LEARNERS = {

@@ -119,6 +119,9 @@ def test_decimal_commas(prepare, tmp_path):
     said = problem(prepare, head="regression", **keys)
     assert said.endswith(f"train.csv:2: label '2,25' is not a number; {hint}")
     assert problem(prepare, **keys).endswith(f"'n' is left out: most of its values occur once; {hint})")
+    keys |= {"train": "n;paid\n" + "1,5;no\n2;yes\n" * 2, "evaluation": "n;paid\n2;no\n", "weight": None}
+    data, _ = prepare(**keys)
+    assert data.notes == ("categorical: n", f"'n' is categorical; {hint}")
     (tmp_path / "rows.jsonl").write_text('{"n": 1.5, "w": 1, "paid": 2}\n')
     files = {split: {"files": str(tmp_path / "rows.jsonl")} for split in ("train", "eval")}
     said = problem(prepare, head="regression", files=files, features="auto", weight="w", decimal=",")
