@@ -13,7 +13,7 @@ import resource
 import runpy
 import subprocess
 import sys
-import threading
+import tempfile
 import types
 from collections.abc import Mapping, Sequence
 from multiprocessing import reduction
@@ -109,24 +109,11 @@ def run(
     cwd: str | os.PathLike | None = None,
 ) -> subprocess.CompletedProcess:
     """Runs a command to its end; returns it with what it printed."""
-    error_reader, error_writer = os.pipe()
-    process = Popen(command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=error_writer)
-    os.close(error_writer)
-    printed = {}
-
-    def drain(name, stream):
-        with stream:
-            printed[name] = stream.read()
-
-    threads = [
-        threading.Thread(target=drain, args=each)
-        for each in (("stdout", process.stdout), ("stderr", os.fdopen(error_reader)))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return subprocess.CompletedProcess(command, process.wait(), **printed)
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        code = Popen(command, env=env, cwd=cwd, stdout=stdout.fileno(), stderr=stderr.fileno()).wait()
+        for file in (stdout, stderr):
+            file.seek(0)
+        return subprocess.CompletedProcess(command, code, stdout.read(), stderr.read())
 
 
 def run_isolated(command: Sequence[str], *, input: str, **_: object) -> subprocess.CompletedProcess:
