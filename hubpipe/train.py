@@ -120,6 +120,8 @@ def _example(inputs: schema.Inputs) -> str:
         return f"module(features)  # a dict, as {inputs.input_fn} has it"
     if isinstance(inputs, schema.TabularInputs):
         return "module(features)  # a dict: float32 [batch] of numbers, string [batch] of others, by column"
+    if inputs.text_pair is not None:
+        return 'module({"text": ["a sentence"], "text_b": ["another one"]})'
     return 'module(["a sentence", "another one"])'
 
 

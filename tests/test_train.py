@@ -72,15 +72,20 @@ def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "section, kind, told",
+    "section, keys, told",
     [
-        (schema.TextInputs, "text", 'module(["a sentence", "another one"])'),
-        (schema.ImageInputs, "image", "module(images)  # float32 [batch, 32, 32, 3] in [0, 1]"),
+        (schema.TextInputs, {"kind": "text"}, 'module(["a sentence", "another one"])'),
+        (
+            schema.TextInputs,
+            {"kind": "text", "text_pair": "other"},
+            'module({"text": ["a sentence"], "text_b": ["another one"]})',
+        ),
+        (schema.ImageInputs, {"kind": "image"}, "module(images)  # float32 [batch, 32, 32, 3] in [0, 1]"),
     ],
 )
-def test_the_example_is_of_the_kind_of_inputs(section, kind, told):
+def test_the_example_is_of_the_kind_of_inputs(section, keys, told):
     files = {"files": "a"}
-    assert train._example(section.model_validate({"kind": kind, "train": files, "eval": files})) == told
+    assert train._example(section.model_validate({**keys, "train": files, "eval": files})) == told
 
 
 def test_json_is_one_line(run, tmp_path):

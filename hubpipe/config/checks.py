@@ -140,9 +140,6 @@ def _columns(inputs: schema.Inputs) -> Iterator[document.Mistake]:
 def _text(inputs: schema.Inputs, model: schema.Model) -> Iterator[document.Mistake]:
     """Do the parts of an encoder of texts fit each other and the inputs?"""
     is_pair = isinstance(inputs, schema.TextInputs) and inputs.text_pair is not None
-    for split in ("train", "eval") if is_pair else ():
-        if getattr(inputs, split).sample is not None:
-            yield ("inputs", "text_pair"), f"the sample of inputs.{split} has no pairs. Use files"
     if not isinstance(model, schema.TextModel):
         return
     encoder, path = model.encoder, ("model_fn", "encoder")

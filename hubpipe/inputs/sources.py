@@ -60,15 +60,18 @@ class Sample:
     Attributes:
         name: a key of SAMPLES.
         split: "train" or "eval".
+        is_pair: whether rows are pairs of texts.
     """
 
     name: str
     split: str
+    is_pair: bool = False
 
     def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
         """Yields the rows; a sample has no bad ones, so `skipped` stays as it is."""
         del skipped
-        return self._module().read_rows(self.split)
+        module = self._module()
+        return module.read_pairs(self.split) if self.is_pair else module.read_rows(self.split)
 
     def identity(self) -> dict[str, Any]:
         """Describes what the rows depend on: the files read, and the module that reads them.
@@ -78,7 +81,7 @@ class Sample:
         Raises:
             InputError: an unknown sample, or one whose files are not there.
         """
-        return sample_identity(self.name, self.split, self._module())
+        return sample_identity(self.name, self.split, self._module()) | {"is_pair": self.is_pair}
 
     def _module(self) -> types.ModuleType:
         if self.name not in SAMPLES:

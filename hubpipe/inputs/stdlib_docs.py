@@ -1,6 +1,7 @@
 """The sample `stdlib_docs`: docstrings of Python's own standard library; imports no TensorFlow.
 
-Each row is a paragraph of a docstring, labelled with the package or module it comes from. The source files of the
+Each row is a paragraph of a docstring, labelled with the package or module it comes from; or a pair of paragraphs,
+labelled with whether both come from the same. The source files of the
 running Python are read with `ast`; nothing in them is imported. Python 3.10 to 3.13 have 4400 to 4600 rows each,
 most of them in common.
 """
@@ -17,6 +18,7 @@ from hubpipe import errors
 from hubpipe.inputs import rows
 
 SPLITS = ("train", "eval")
+SAME, OTHER = "same", "other"
 
 # label -> folder or file. Each has 94 to 600 paragraphs on Python 3.10 to 3.13 and is installed wherever Python
 # is: Linux distributions leave out tkinter, idlelib, distutils and the tests.
@@ -73,6 +75,29 @@ def read_rows(split: str) -> Iterator[rows.Row]:
     return (row for row in _all_rows() if _split(row.text) == split)
 
 
+def read_pairs(split: str) -> Iterator[rows.Row]:
+    """Yields the sample's pairs, always in the same order: each paragraph with two others of its split.
+
+    One is of the same label, and the pair's label SAME; the other is of another label, and the pair's OTHER.
+
+    Args:
+        split: "train" or "eval".
+    Yields:
+        Row with a text_pair; its path and line are where the docstring of its text starts.
+    Raises:
+        InputError: a package of the sample is not in this Python's standard library.
+        ValueError: an unknown split.
+    """
+    found = list(read_rows(split))
+    for row in found:
+        number = _number(row.text)
+        for label, others in (
+            (SAME, [other for other in found if other.label == row.label and other is not row]),
+            (OTHER, [other for other in found if other.label != row.label]),
+        ):
+            yield row._replace(label=label, text_pair=others[number % len(others)].text)
+
+
 @functools.cache
 def _all_rows() -> tuple[rows.Row, ...]:
     """Every paragraph once, 2 MB: kept because training and evaluation read it, and parsing takes seconds."""
@@ -119,5 +144,9 @@ def _prose(paragraph: str) -> str:
 
 
 def _split(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return "eval" if int.from_bytes(digest[:8], "big") < _EVAL_SHARE * 2**64 else "train"
+    return "eval" if _number(text) < _EVAL_SHARE * 2**64 else "train"
+
+
+def _number(text: str) -> int:
+    """A number of 64 bits that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

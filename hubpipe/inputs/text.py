@@ -267,9 +267,7 @@ def _source(
     if (paths is None) == (sample is None):
         raise ValueError(f"give either {split}_paths or {split}_sample (got {paths!r} and {sample!r})")
     if sample is not None:
-        if reading["text_pair"] is not None:
-            raise ValueError(f"text_pair {reading['text_pair']!r}: the sample {sample!r} has no pairs")
-        return sources.Sample(sample, split)
+        return sources.Sample(sample, split, is_pair=reading["text_pair"] is not None)
     return sources.Files((paths,) if isinstance(paths, str) else tuple(paths), **reading)
 
 

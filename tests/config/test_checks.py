@@ -133,8 +133,6 @@ RATE = ("optimizer", "learning_rate")
             {"inputs": INPUTS | {"text_pair": "text"}},
             [
                 (("inputs", "text_pair"), "the same column as inputs.text ('text')"),
-                (("inputs", "text_pair"), "the sample of inputs.train has no pairs. Use files"),
-                (("inputs", "text_pair"), "the sample of inputs.eval has no pairs. Use files"),
             ],
         ),
         (

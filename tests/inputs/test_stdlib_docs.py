@@ -32,6 +32,17 @@ def test_order_is_stable():
     assert list(stdlib_docs.read_rows("train")) == first
 
 
+def test_pairs():
+    labels = {row.text: row.label for row in stdlib_docs.read_rows("eval")}
+    pairs = list(stdlib_docs.read_pairs("eval"))
+    assert [row.text for row in pairs[::2]] == [row.text for row in pairs[1::2]] == list(labels)
+    for row in pairs:
+        assert row.text_pair != row.text
+        assert (labels[row.text_pair] == labels[row.text]) == (row.label == stdlib_docs.SAME)
+    assert len({row.text_pair for row in pairs}) > 0.5 * len(pairs) / 2
+    assert list(stdlib_docs.read_pairs("eval")) == pairs
+
+
 def test_split_depends_on_the_text_alone():
     texts = ("one", "two", "three", "four", "five", "six")
     assert [stdlib_docs._split(text) for text in texts] == ["train", "train", "train", "eval", "eval", "train"]

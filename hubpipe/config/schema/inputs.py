@@ -25,7 +25,8 @@ class Source(Section):
     """Where rows come from: a built-in sample or files, exactly one of them."""
 
     sample: Literal["stdlib_docs"] | None = Field(
-        None, description="built-in data: stdlib_docs, paragraphs of the standard library's docstrings"
+        None,
+        description="built-in data: stdlib_docs, paragraphs of the standard library's docstrings, or their pairs",
     )
     files: Files | None = Field(
         None, description="path or glob, or a list of them; a relative one starts at the current directory"
