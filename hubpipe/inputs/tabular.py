@@ -163,14 +163,15 @@ def _prepared_source(
 
 def _stored(source: tabular_rows.Source, table: schema.Table, skipped: rows.Skipped | None) -> Iterator[_Row]:
     """Yields the rows that fit the table."""
-    convert = functools.partial(tabular_columns.stored, decimal=source.reading.decimal)
-    functions = {column.column: functools.partial(convert, column) for column in table.columns}
+    convert = {
+        column.column: tabular_columns.converter(column, source.reading.decimal) for column in table.columns
+    }
+    names = {column.column: column.name for column in table.columns}
     for row in source.rows(skipped):
-        values = _converted(row, functions, skipped)
+        values = _converted(row, convert, skipped)
         if values is not None:
             stored = {
-                schema.input_name(name): value.encode() if isinstance(value, str) else value
-                for name, value in values.items()
+                names[name]: value.encode() if isinstance(value, str) else value for name, value in values.items()
             }
             yield _Row(stored, row.label, row.weight, row.where, list(values.items()))
 

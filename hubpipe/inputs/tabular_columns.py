@@ -5,11 +5,12 @@ are categories. Numbers with leading zeros are codes, thus categories. Left out 
 numbers that rise from row to row, since they only count them, and texts most of which occur once.
 """
 
+import functools
 import math
 import os
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hubpipe import errors
@@ -119,7 +120,7 @@ class Categorical:
     def add(self, value: str) -> None:
         """Takes the value of one row in."""
         if value and self._feature.hash_buckets is None:
-            self._values.update([value])
+            self._values.add(value)
 
     def learned(self, directory: str) -> schema.CategoricalColumn:
         """What the rows told; writes the vocabulary. Raises InputError if it would be empty."""
@@ -214,7 +215,7 @@ class Auto:
         self._rows += 1
         if value:
             self._present += 1
-            self._values.update([value])
+            self._values.add(value)
             if _CODE.match(value) and self._decimal not in value:
                 self._fitting.pop("numeric", None)
         for kind, column in list(self._fitting.items()):
@@ -256,20 +257,22 @@ LEARNERS = {
 }
 
 
-def stored(column: schema.Column, text: str, *, decimal: str = ".") -> float | str:
-    """What is kept of a value: the number of a numeric column, else the text.
+def converter(column: schema.Column, decimal: str = ".") -> Callable[[str], float | str]:
+    """A function of a value, "" if it is missing, to what is kept of it: a number of a numeric column, else text.
+
+    It raises InputError for a text that the column cannot have.
 
     Args:
         column: its column.
-        text: the value, "" if it is missing.
         decimal: what stands before the decimals of numbers.
-
-    Raises:
-        InputError: a text that the column cannot have.
     """
     if isinstance(column, schema.NumericColumn):
-        return number(text, decimal)
-    if isinstance(column, schema.DateColumn) and text and _format(column).parse(text) is None:
+        return functools.partial(number, decimal=decimal)
+    return functools.partial(_date, _format(column)) if isinstance(column, schema.DateColumn) else str
+
+
+def _date(format_: tabular_dates.Format, text: str) -> str:
+    if text and format_.parse(text) is None:
         raise errors.InputError(f"is no date as in the training data ({text!r})")
     return text
 

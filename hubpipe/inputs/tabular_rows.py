@@ -297,7 +297,9 @@ def _values(feature: tf.train.Feature) -> Any:
 def _text(value: Any) -> str | None:
     """A value as text; None for one that no feature can take."""
     if type(value) is str:
-        return value if value.isalnum() else _WHITE_SPACE.sub(" ", rows.printable(value)).strip(" ")
+        if value.isascii() and value.isprintable() and " " not in value:  # as most are
+            return value
+        return _WHITE_SPACE.sub(" ", rows.printable(value)).strip(" ")
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -58,6 +58,15 @@ class Counts:
     def update(self, tokens: Iterable[str]) -> None:
         """Counts tokens."""
         self.counts.update(tokens)
+        self._forget()
+
+    def add(self, token: str) -> None:
+        """Counts one token."""
+        self.counts[token] += 1
+        if len(self.counts) > self._max_counted:
+            self._forget()
+
+    def _forget(self) -> None:
         rare = 0
         while len(self.counts) > self._max_counted:
             rare += 1

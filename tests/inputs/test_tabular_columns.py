@@ -164,9 +164,9 @@ def test_many_different_texts_are_told_in_bounded_memory(monkeypatch):
 
 def test_what_is_stored():
     (column,) = (learned(numeric(), ["1", "2"]),)
-    assert tabular_columns.stored(column, "7") == 7.0
+    assert tabular_columns.converter(column)("7") == 7.0
     date = learned(schema.DateFeature(kind="date"), ["2024-01-01"])
-    assert [tabular_columns.stored(date, text) for text in ("2023-05-06", "")] == ["2023-05-06", ""]
+    assert [tabular_columns.converter(date)(text) for text in ("2023-05-06", "")] == ["2023-05-06", ""]
     with pytest.raises(errors.InputError) as caught:
-        tabular_columns.stored(date, "soon")
+        tabular_columns.converter(date)("soon")
     assert str(caught.value) == "is no date as in the training data ('soon')"
