@@ -109,9 +109,8 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
     for key, wanted in schema.column_names(inputs).items():
         if wanted not in columns:
             what = "key in the first line" if format_ == "jsonl" else "column in the header"
-            hint = format_ != "jsonl" and _delimiter_hint(wanted, columns)
-            hint = hint or wording.choice(wanted, columns)
-            yield ("inputs", key), f"no {what} is named {wanted!r}{hint}"
+            hint = "" if format_ == "jsonl" else _delimiter_hint(wanted, columns)
+            yield ("inputs", key), f"no {what} is named {wanted!r}{hint or wording.choice(wanted, columns)}"
     if isinstance(inputs, schema.TabularInputs) and format_ != "jsonl":  # whose rows may lack keys
         yield from tables.lacking(inputs, columns, "the header")
 

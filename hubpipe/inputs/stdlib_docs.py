@@ -88,14 +88,18 @@ def read_pairs(split: str) -> Iterator[rows.Row]:
         InputError: a package of the sample is not in this Python's standard library.
         ValueError: an unknown split.
     """
-    found = list(read_rows(split))
-    for row in found:
-        number = _number(row.text)
-        for label, others in (
-            (SAME, [other for other in found if other.label == row.label and other is not row]),
-            (OTHER, [other for other in found if other.label != row.label]),
-        ):
-            yield row._replace(label=label, text_pair=others[number % len(others)].text)
+    texts: dict[str, list[str]] = {}
+    for row in read_rows(split):
+        texts.setdefault(row.label, []).append(row.text)
+    others = {
+        label: [text for other in texts if other != label for text in texts[other]] for label in texts
+    }
+    for row in read_rows(split):
+        number, own = _number(row.text), texts[row.label]
+        distance = 1 + number % (len(own) - 1)
+        same = own[(own.index(row.text) + distance) % len(own)]
+        yield row._replace(label=SAME, text_pair=same)
+        yield row._replace(label=OTHER, text_pair=others[row.label][number % len(others[row.label])])
 
 
 @functools.cache

@@ -170,7 +170,7 @@ class TabularInputs(Section):
     )
     columns: Columns = None
     delimiter: Delimiter = None
-    decimal: Literal[".", ","] = Field(".", description="before the decimals of numbers in csv and tsv files")
+    decimal: Literal[".", ","] = Field(".", description="what precedes decimals of numbers in csv and tsv files")
     encoding: Encoding = UTF_8
     bad_rows: Literal["error", "skip"] = Field(
         "error",
