@@ -59,7 +59,9 @@ def layers(hub, is_training=False):
     """What tf.layers makes; only where it exists."""
     x = tf1.placeholder(tf1.float32, [None, 6])
     regularizer = tf1.keras.regularizers.l2(0.5)
-    hidden = tf1.layers.dense(x, 4, activation=tf1.nn.relu, kernel_regularizer=regularizer)
+    hidden = tf1.layers.dense(
+        x, 4, activation=tf1.nn.relu, kernel_initializer=_initializer(), kernel_regularizer=regularizer
+    )
     hidden = tf1.layers.batch_normalization(hidden, training=is_training, momentum=0.5)
     hub.add_signature(inputs=x, outputs=hidden)
 
@@ -141,10 +143,15 @@ def _inputs(module, signature=None):
     return inputs
 
 
+def _initializer():
+    """With a seed: of random kernels, some let no unit be active, and then no moving average moves."""
+    return tf1.glorot_uniform_initializer(seed=1)
+
+
 def _dense(inputs, units, name, l2):
     with tf1.variable_scope(name):
         shape = [int(inputs.shape[-1]), units]
-        kernel = tf1.get_variable("kernel", shape, initializer=tf1.glorot_uniform_initializer())
+        kernel = tf1.get_variable("kernel", shape, initializer=_initializer())
         bias = tf1.get_variable("bias", [units], initializer=tf1.constant_initializer(0.1))
         tf1.add_to_collection(tf1.GraphKeys.REGULARIZATION_LOSSES, l2 * tf1.nn.l2_loss(kernel))
         return tf1.nn.relu(tf1.matmul(inputs, kernel) + bias)
