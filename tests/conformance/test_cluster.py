@@ -106,7 +106,7 @@ def test_a_cluster_trains_publishes_and_ends(cluster, tmp_path):
 
 @pytest.mark.process
 def test_killed_tasks_start_again_and_all_ends_well(cluster, tmp_path):
-    with cluster(workers=1, ps=2, max_steps=800, every=80) as one:
+    with cluster(workers=1, ps=2, max_steps=1600, every=160) as one:
         deadline = time.monotonic() + TIMEOUT_SECS
         for name in ("worker 0", "evaluator", "ps 1", "chief"):
             before = latest(tmp_path)
@@ -119,7 +119,7 @@ def test_killed_tasks_start_again_and_all_ends_well(cluster, tmp_path):
         assert codes == dict.fromkeys(codes, clusters.DONE), told(one)
         assert sum(process.starts for process in one.processes.values()) > 5, told(one)
     check_store(tmp_path)
-    assert history(tmp_path)[-1]["step"] >= 800
+    assert history(tmp_path)[-1]["step"] >= 1600
 
 
 def latest(directory):

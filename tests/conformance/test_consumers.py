@@ -14,7 +14,7 @@ from hubpipe import hub, store
 from hubpipe.saved_model import write
 from hubpipe.store import layout
 
-PUBLICATIONS = 20
+PUBLICATIONS = 50
 
 # Loads the module, or its twin, and tells what comes out of it: the folder of the versions, "module" or "twin".
 CONSUMER = """

@@ -1,6 +1,5 @@
 """What docs/embeddings.md tells users to type works, on a file of its name."""
 
-
 import numpy as np
 import pytest
 

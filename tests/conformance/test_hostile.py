@@ -663,7 +663,7 @@ def test_inputs_of_a_caller_that_do_not_fit_are_not_the_modules_fault(tmp_path):
 
 @pytest.mark.process
 def test_mutations_lead_to_no_crash_hang_or_other_exception(tmp_path):
-    numbers = range(400)
+    numbers = range(1000)
     results = list(fuzzing.run(2024, numbers, str(tmp_path / "problems")))
     problems = [result for result in results if result.is_problem]
     assert not problems, "\n".join(map(str, problems))
