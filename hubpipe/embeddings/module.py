@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hubpipe import errors
-from hubpipe.embeddings import streaming, text
+from hubpipe.embeddings import lookup, streaming, text
 from hubpipe.files import atomic, records, tensor_bundle
 from hubpipe.hub import format
-from hubpipe.models import embeddings
 from hubpipe.saved_model import golden, parity, write
 from hubpipe.store import layout
 
@@ -24,7 +23,7 @@ _GOLDEN_TOKENS = 16
 
 
 class Options(NamedTuple):
-    """What the module does with text; see models.embeddings.module_fn."""
+    """What the module does with text; see models.lookup.module_fn."""
 
     oov_buckets: int = 1
     preprocess_text: bool = True
@@ -50,7 +49,7 @@ def prove(batch: text.Batch, golden_path: str, options: Options) -> list[parity.
         stored = streaming.store(
             iter([text.Batch(tokens, vectors, batch.lines[:_PROOF_TOKENS])]),
             directory,
-            variable=embeddings.VARIABLE,
+            variable=lookup.VARIABLE,
             dim=vectors.shape[1],
             oov_buckets=options.oov_buckets,
         )
@@ -74,11 +73,11 @@ def write_module(stored: streaming.Stored, module_dir: str, options: Options) ->
     Raises:
         ParityError: the twin has other values.
     """
-    entry = stored.bundle.entries[embeddings.VARIABLE]
-    spec = embeddings.create_spec(
+    entry = stored.bundle.entries[lookup.VARIABLE]
+    spec = lookup.create_spec(
         stored.vocabulary_path, size=stored.size, dim=entry.shape[1], **options._asdict()
     )
-    values = [(stored.bundle, {embeddings.VARIABLE: entry})]
+    values = [(stored.bundle, {lookup.VARIABLE: entry})]
     spec.write(module_dir, lambda prefix: tensor_bundle.join(values, prefix, place=os.rename))
     twin_dir = os.path.join(module_dir, layout.TWIN)
     lost = write.TwinWriter().write(module_dir, twin_dir)
@@ -96,7 +95,7 @@ def add_golden(golden_path: str, module_dir: str) -> None:
 def _check_values(expected: tensor_bundle.Entry, twin_dir: str) -> None:
     """Compares the twin's values with the module's by type, shape, size and checksum."""
     bundle = tensor_bundle.read(os.path.join(twin_dir, format.VARIABLES_DIRECTORY, format.VARIABLES_PREFIX))
-    key = records.read(os.path.join(twin_dir, write.FACTS_FILE))["variables"][embeddings.VARIABLE]
+    key = records.read(os.path.join(twin_dir, write.FACTS_FILE))["variables"][lookup.VARIABLE]
     entries = (bundle.entries[key], expected)
     facts = [(entry.dtype_name, entry.shape, entry.size, entry.crc32c) for entry in entries]
     if facts[0] != facts[1]:
@@ -115,10 +114,10 @@ def _golden(
     if not options.preprocess_text:
         tokens = plain or list(vectors)[:1]
         outputs = np.stack([vectors[token] for token in tokens])
-        return {embeddings.TOKENS: np.array(tokens, object)}, {"default": outputs}
+        return {lookup.TOKENS: np.array(tokens, object)}, {"default": outputs}
     sentences = [plain[: length + 1] for length in range(len(plain))]
     sums = [np.sum([vectors[token] for token in sentence], axis=0, dtype=np.float64) for sentence in sentences]
     roots = [np.sqrt(len(sentence)) for sentence in sentences]
     means = [total / root for total, root in zip(sums, roots, strict=True)]
     outputs = np.array([*means, np.zeros(dim)], np.float32)
-    return {embeddings.SENTENCES: np.array([*map(" ".join, sentences), ""], object)}, {"default": outputs}
+    return {lookup.SENTENCES: np.array([*map(" ".join, sentences), ""], object)}, {"default": outputs}

@@ -98,12 +98,12 @@ def _blocks(source: source_lib.Source, block_bytes: int, next_line: int) -> Iter
     """
     rest = b""
     while data := source.read(block_bytes):
-        data = rest + data
         end = data.rfind(b"\n") + 1
-        lines, rest = data[:end], data[end:]
-        if lines:
-            yield (block := _block(lines, next_line))
+        if end:
+            yield (block := _block(b"".join([rest, memoryview(data)[:end]]), next_line))
             next_line += block.num_lines
+            rest = b""
+        rest += data[end:]
         if len(rest) > _MAX_LINE_BYTES:
             raise errors.InputError(
                 f"{source.path}: line {next_line} has more than {_MAX_LINE_BYTES} bytes; no embedding file has."
@@ -143,7 +143,7 @@ def _parse_block(block: _Block, dim: int) -> Batch | None:
         return None
     if table.height != block.num_lines or any(column.null_count() for column in table.iter_columns()):
         return None
-    vectors = _rounded(table.select(pl.exclude(_TOKEN)).to_numpy())
+    vectors = _rounded(table[:, 1:].to_numpy())
     if not np.isfinite(vectors).all():
         return None
     lines = np.arange(block.first_line, block.first_line + block.num_lines)

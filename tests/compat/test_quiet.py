@@ -32,8 +32,15 @@ def test_what_was_said_before_an_error_is_shown(capfd):
 
 
 @pytest.mark.process
-def test_tensorflow_is_imported_in_silence():
-    code = "from hubpipe.compat import quiet; quiet.import_tensorflow(); import tensorflow as tf; tf.constant(1)"
+def test_tensorflow_is_imported_in_silence_and_not_searched_for_garbage():
+    code = """
+import gc
+from hubpipe.compat import quiet
+quiet.import_tensorflow()
+import tensorflow as tf
+tf.constant(1)
+assert gc.isenabled() and gc.get_freeze_count() > 10 * len(gc.get_objects())
+"""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

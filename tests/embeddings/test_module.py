@@ -7,9 +7,8 @@ import pytest
 import tensorflow as tf
 
 from hubpipe import errors
-from hubpipe.embeddings import module, streaming, text
+from hubpipe.embeddings import lookup, module, streaming, text
 from hubpipe.files import tensor_bundle
-from hubpipe.models import embeddings
 from hubpipe.saved_model import parity, write
 from hubpipe.store import layout
 
@@ -50,7 +49,7 @@ def test_prove(tmp_path, preprocess_text, oov_buckets):
 
 
 def test_a_module_that_gives_other_vectors_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(embeddings, "_PUNCTUATION", "h")  # "the" is "te", which is unknown
+    monkeypatch.setattr(lookup, "_PUNCTUATION", "h")  # "the" is "te", which is unknown
     with pytest.raises(errors.ParityError, match="golden outputs"):
         module.prove(BATCH, str(tmp_path / "golden.npz"), module.Options())
 

@@ -1,4 +1,4 @@
-"""Tests of hubpipe.models.embeddings."""
+"""Tests of hubpipe.embeddings.lookup."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import hub
-from hubpipe.models import embeddings
+from hubpipe.embeddings import lookup
 
 TOKENS = ["the", "cat", "dont", "été", "a b"]
 VECTORS = np.random.default_rng(0).normal(size=[len(TOKENS), 3]).astype(np.float32)
@@ -21,7 +21,7 @@ def ask(tmp_path):
     def asked(inputs, *, oov=None, signature="default", **options):
         """What the module returns, float32 [batch, 3]; `oov` are the vectors of its buckets."""
         oov = np.zeros([0, 3], np.float32) if oov is None else np.float32(oov)
-        spec = embeddings.create_spec(str(vocabulary), size=len(TOKENS), dim=3, oov_buckets=len(oov), **options)
+        spec = lookup.create_spec(str(vocabulary), size=len(TOKENS), dim=3, oov_buckets=len(oov), **options)
         assert spec.oldest_reader == "1.15"
         with tf.Graph().as_default(), tf1.Session() as session:
             module = hub.Module(spec, trainable=True)
@@ -92,7 +92,7 @@ def test_unknown_tokens_share_buckets(ask):
 def test_trainable(tmp_path, trainable):
     vocabulary = tmp_path / "tokens.txt"
     vocabulary.write_text("a\n")
-    spec = embeddings.create_spec(str(vocabulary), size=1, dim=2, trainable=trainable)
+    spec = lookup.create_spec(str(vocabulary), size=1, dim=2, trainable=trainable)
     with tf.Graph().as_default():
         hub.Module(spec, trainable=True)
         assert len(tf1.trainable_variables()) == trainable
