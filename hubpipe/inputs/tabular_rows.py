@@ -297,8 +297,8 @@ def _values(feature: tf.train.Feature) -> Any:
 def _text(value: Any) -> str | None:
     """A value as text; None for one that no feature can take."""
     if type(value) is str:
-        if value.isascii() and value.isprintable() and " " not in value:  # as most are
-            return value
+        if value.isascii() and value.isprintable():  # as most are; their only white space is " "
+            return " ".join(value.split()) if " " in value else value
         return _WHITE_SPACE.sub(" ", rows.printable(value)).strip(" ")
     if value is None:
         return ""
