@@ -19,7 +19,7 @@ _CHATTER = re.compile(
 def import_tensorflow() -> None:
     """Imports TensorFlow; what it writes to stderr meanwhile is shown without its chatter.
 
-    What is alive then is not looked at again by the garbage collector, neither during the import nor when Python ends:
+    The garbage collector does not look at what is alive then, neither during the import nor when Python ends:
     TensorFlow's half a million objects stay in any case, and searching them took two fifths of the time of both.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
