@@ -16,6 +16,7 @@ Source: "Exporting a SavedModel" and "Reusable SavedModels" of the TensorFlow Hu
 
 import dataclasses
 import inspect
+import keyword
 import re
 from collections.abc import Callable, Collection, Mapping
 
@@ -398,21 +399,24 @@ def serving_arguments(
     """Pairs (name, spec) of the dense tensors that each input is served as, by the input's key.
 
     An argument of a function of TensorFlow 2 has letters, digits and "_" in its name, and a letter first; others
-    become "_". Names that would then be the same are numbered.
+    become "_". Python's keywords are no names. Names that would then be the same are numbered; so are those that
+    differ in case alone, which TensorFlow does not tell apart.
     """
     found, taken = {}, set()
     for key, info in sorted(infos.items(), key=lambda item: (item[0] != _argument_name(item[0]), item[0])):
         name, number = _argument_name(key), 0
-        while any(argument in taken for argument, _ in serving_components(name, info)):
+        while any(argument.lower() in taken for argument, _ in serving_components(name, info)):
             number += 1
             name = f"{_argument_name(key)}_{number}"
         found[key] = serving_components(name, info)
-        taken.update(argument for argument, _ in found[key])
+        taken.update(argument.lower() for argument, _ in found[key])
     return found
 
 
 def _argument_name(key: str) -> str:
     name = re.sub(r"[^A-Za-z0-9_]", "_", key)
+    if keyword.iskeyword(name):
+        return f"{name}_"
     return name if name[:1].isalpha() else f"arg_{name}"
 
 

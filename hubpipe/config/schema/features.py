@@ -1,5 +1,6 @@
 """Sections of the columns of tables, by kind, and what the training data tell of them."""
 
+import keyword
 import re
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,8 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, Posi
 from hubpipe.config.schema.fields import Section, Text
 
 OTHERS = "*"  # stands for the columns that are not named
-_TAKEN = ("batch_norm_momentum", "dropout_rate", "label", "self", "weight")  # names that no input can have
+# Names that no input can have; functions of TensorFlow 2 have no arguments named as Python's keywords.
+_TAKEN = ("batch_norm_momentum", "dropout_rate", "label", "self", "weight", *keyword.kwlist)
 KINDS = ("auto", "numeric", "categorical", "date")
 
 DatePart = Literal["age_days", "year", "month", "day_of_year", "day_of_week", "hour"]
