@@ -62,7 +62,7 @@ def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
     assert lines[4].startswith(f"version  {tmp_path}/store/tiny/")
     assert lines[5] == f"twin     {lines[4].split()[1]}/tf2" and os.path.isdir(lines[5].split()[1])
     assert lines[-2] == f"    module = hub.Module({lines[4].split()[1]!r})  # in a tf.Graph"
-    assert err.startswith("tiny: 4 training rows, 4 evaluation rows, 2 labels\nstep 2: accuracy ")
+    assert err.startswith("tiny: 4 training rows, 4 evaluation rows, 2 labels: a, b\nstep 2: accuracy ")
 
     code, out, _ = run()
     assert code is cli.ExitCode.DONE

@@ -80,7 +80,7 @@ def test_a_run_from_data_to_versions(tiny):
     assert (result.outcome, result.step, result.evaluated) == ("trained", 6, 3)
     assert [step for step, _ in history(config)] == [2, 4, 6]
     assert result.best.value == min(value for _, value in history(config)) == result.metrics["loss"]
-    assert lines[0] == "tiny: 18 training rows, 6 evaluation rows, 2 labels"
+    assert lines[0] == "tiny: 18 training rows, 6 evaluation rows, 2 labels: animal, plant"
     assert len(lines) == 4
 
     versions = store.Store(config.store.dir, "tiny")
@@ -99,7 +99,7 @@ def test_the_same_command_again_changes_nothing(tiny):
     first, _ = start(tiny())
     again, lines = start(tiny())
     assert again == dataclasses.replace(first, outcome="already_trained")
-    assert lines == ["tiny: 18 training rows, 6 evaluation rows, 2 labels"]
+    assert lines == ["tiny: 18 training rows, 6 evaluation rows, 2 labels: animal, plant"]
 
 
 def test_more_steps_go_on(tiny):
@@ -188,7 +188,7 @@ def test_bad_rows_are_told_and_skipped(tiny, tmp_path):
     result, lines = start(tiny("inputs.bad_rows=skip"))
     assert result.outcome == "trained"
     assert lines[:2] == [
-        "tiny: 18 training rows, 6 evaluation rows, 2 labels",
+        "tiny: 18 training rows, 6 evaluation rows, 2 labels: animal, plant",
         f"inputs.train: skipped 1 bad rows, such as {tmp_path}/train.csv:20: 1 field instead of 2 ('no label')",
     ]
 
@@ -237,7 +237,7 @@ def test_a_run_on_images(colours):
     config = colours()
     result, lines = start(config)
     assert (result.outcome, result.step, result.evaluated) == ("trained", 6, 2)
-    assert lines[0] == "colours: 12 training rows, 12 evaluation rows, 3 labels"
+    assert lines[0] == "colours: 12 training rows, 12 evaluation rows, 3 labels: blue, green, red"
     version = store.Store(config.store.dir, "colours").latest()
     facts = version.manifest()
     assert facts["twin"]["lost"] == []

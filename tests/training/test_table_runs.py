@@ -29,7 +29,7 @@ def test_a_run_on_a_table(people):
     result, lines = start(config)
     assert (result.outcome, result.step, result.evaluated) == ("trained", 6, 2)
     assert lines[:4] == [
-        "people: 60 training rows, 20 evaluation rows, 4 labels",
+        "people: 60 training rows, 20 evaluation rows, 4 labels: 2, 3, 4, 5",
         "categorical: job title",
         "date: since",
         "numeric: weight",
