@@ -182,6 +182,25 @@ def test_training_waits_before_a_waiting_checkpoint_could_be_deleted(case):
     assert one.judged == [10, 20, 30, 40]
 
 
+def test_a_checkpoint_that_was_saved_on_the_way_out_takes_a_place(case, tmp_path):
+    """With 4 checkpoints kept: 10 is not judged yet, 13 was saved by a signal; what follows 33 would delete 10."""
+    saved.checkpoints(tmp_path, 10, 13)
+    one = case(dict.fromkeys((10, 23, 33), 0.5), keep=4)
+    one.held = True
+    with one.judge:
+        one.judge.catch_up()
+        one.save(13, 23)
+        saving = threading.Thread(target=one.save, args=(33,))
+        saving.start()
+        saving.join(0.3)
+        assert saving.is_alive()
+        one.go_on.release()
+        saving.join(TIMEOUT_SECS)
+        assert not saving.is_alive()
+        one.go_on.release(10)
+    assert one.judged == [10, 23, 33]
+
+
 @pytest.mark.parametrize("backlog", [False, True])
 def test_patience_does_not_depend_on_speed(case, backlog):
     accuracies = {10: 0.5, 20: 0.7, 30: 0.6, 40: 0.7, 50: 0.9, 60: 0.9}
