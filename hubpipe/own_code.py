@@ -34,7 +34,7 @@ def function(path: str, *, key: str) -> Callable[..., Any]:
         raise errors.ConfigError(
             [f"{key}: cannot import {module_name!r}: {error}. Install it, or start where it is"]
         ) from error
-    except Exception as error:  # whatever a module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
         reason = f"{_reason(error)}{_place(error, outside=__file__)}"
         raise errors.ConfigError([f"{key}: cannot import {module_name!r}: {reason}"]) from error
     found = getattr(module, name, None)
@@ -147,7 +147,7 @@ def blamed(path: str, *, key: str) -> Iterator[None]:
         raise
     except errors.HubpipeError as error:
         raise errors.ConfigError([f"{key}: {path}: {' '.join(str(error).split())}"]) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = _place(error, inside=sys.modules[path.partition(":")[0]].__file__)
         raise errors.ConfigError([f"{key}: {path}: {_reason(error)}{place}"]) from error
 
@@ -160,7 +160,7 @@ def _parameters(called: Callable[..., Any]) -> Mapping[str, inspect.Parameter] |
         return None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + '...'}"
 

@@ -67,6 +67,13 @@ def test_a_module_that_is_wrong(write, tmp_path):
     )
 
 
+def test_a_module_that_leaves_python(write, tmp_path):
+    write("own_exit", "import sys\nsys.exit(3)\n")
+    assert _problem("own_exit:encoder") == (
+        f"model_fn.module_fn: cannot import 'own_exit': SystemExit: 3 ({tmp_path / 'own_exit.py'}, line 2)"
+    )
+
+
 def called(path, *, units=3, vocabulary_path):
     return path, units, vocabulary_path
 

@@ -162,7 +162,11 @@ def prepare(
     def write_vocabulary(directory: str) -> None:
         vocabulary = counts.vocabulary(max_vocabulary=max_vocabulary, min_count=min_count)
         if not vocabulary:
-            raise errors.InputError(f"no token occurs {min_count} times in the training texts; lower min_count")
+            raise errors.InputError(
+                f"no token occurs {min_count} times in the training texts; lower model_fn.encoder.min_count"
+                if counts.counts
+                else "no training text has a letter or a number in it, and tokens are made of these"
+            )
         vocab.write(os.path.join(directory, _VOCABULARY), vocabulary)
 
     data = prepared.prepare(

@@ -112,7 +112,10 @@ class Store(folder.Folder):
         """
         seen = self.record()
         if to is None:
-            target, skipped = predecessor.find(seen, self.versions())
+            versions = self.versions()
+            if not versions:
+                raise errors.StoreError(f"{self.path}: there are no versions; is it the right store and name?")
+            target, skipped = predecessor.find(seen, versions)
             if target is None:
                 raise errors.StoreError(
                     f"{self.path}: there is no version to go back to from {seen.current}{_listed(skipped)}. "

@@ -17,9 +17,9 @@ from hubpipe.training import verdicts as verdicts_lib
 class Judge(due.DueCheckpoints):
     """Judges the checkpoints that training saves: evaluates them, exports the best, tells when to stop.
 
-    Those due are judged in order and none is skipped; training waits when the next one that it saves could take the
-    place of one that judging still needs. When the patience is over, later checkpoints are not judged, however far training got:
-    the outcome does not depend on the speed of the machine.
+    Those due are judged in order and none is skipped; training waits when the next one that it saves could take
+    the place of one that judging needs. When the patience is over, later checkpoints are not judged, however far training
+    got: the outcome does not depend on the speed of the machine.
 
         with Judge(...) as judge:
             judge.catch_up()
@@ -94,7 +94,7 @@ class Judge(due.DueCheckpoints):
         return should_stop
 
     def _has_place(self) -> bool:
-        """Whether one more checkpoint leaves the oldest unjudged one where it is, and those it is averaged with."""
+        """Whether one more checkpoint deletes neither the oldest unjudged one nor those it is averaged with."""
         if not self._unjudged or self._unjudged[0] not in self._kept:
             return True
         oldest = max(self._kept.index(self._unjudged[0]) - self._verdicts.looks_back, 0)

@@ -119,8 +119,15 @@ def test_unseen_label(prepare, files, tmp_path):
     assert len(list((tmp_path / "run" / "inputs").iterdir())) == 1  # the training data
 
 
+def test_texts_without_letters(prepare, files):
+    with open(files["train_paths"], "w", encoding="utf-8") as file:
+        file.write("label,text\n1,\N{GRINNING FACE}\n2,!?\n")
+    with pytest.raises(errors.InputError, match="no training text has a letter or a number in it"):
+        prepare()
+
+
 def test_no_token(prepare, tmp_path):
-    with pytest.raises(errors.InputError, match="no token occurs 9 times in the training texts; lower min_count"):
+    with pytest.raises(errors.InputError, match="no token occurs 9 times in .*; lower model_fn.encoder.min_count"):
         prepare(min_count=9)
     assert not list((tmp_path / "run" / "inputs").iterdir())
 

@@ -24,6 +24,11 @@ def test_rollback_goes_to_the_version_before_and_on(stores):
     ]
 
 
+def test_rollback_where_there_are_no_versions(tmp_path):
+    with pytest.raises(errors.StoreError, match="txet: there are no versions; is it the right store and name"):
+        store.Store(tmp_path, "txet").rollback()
+
+
 def test_rollback_takes_no_version_that_never_was_current(tmp_path):
     versions = store.Store(tmp_path, "text")
     history(versions, 1, 2, 4)

@@ -25,7 +25,7 @@ _DIRECTORY_TYPE = b"5"
 _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 _EXTENSION_TYPES = (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL)
 _REFUSED_TYPES = {
-    b"1": "a hard link",
+    b"1": "a hard link (GNU tar --hard-dereference stores files in their place)",
     b"2": "a symbolic link",
     b"3": "a character device",
     b"4": "a block device",

@@ -74,7 +74,7 @@ def test_gnu_writes_large_sizes_in_base_256():
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        (b"1", "a hard link"),
+        (b"1", r"a hard link \(GNU tar --hard-dereference stores files in their place\)"),
         (b"2", "a symbolic link"),
         (b"3", "a character device"),
         (b"4", "a block device"),
