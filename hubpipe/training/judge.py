@@ -18,8 +18,8 @@ class Judge(due.DueCheckpoints):
     """Judges the checkpoints that training saves: evaluates them, exports the best, tells when to stop.
 
     Those due are judged in order and none is skipped; training waits when the next one that it saves could take
-    the place of one that judging needs. When the patience is over, later checkpoints are not judged, however far training
-    got: the outcome does not depend on the speed of the machine.
+    the place of one that judging needs. When the patience is over, later checkpoints are not judged, however far
+    training got: the outcome does not depend on the speed of the machine.
 
         with Judge(...) as judge:
             judge.catch_up()
