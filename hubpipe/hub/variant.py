@@ -221,6 +221,14 @@ class Variant:
         """dict name -> ParsedTensorInfo of a signature's outputs."""
         return self._parsed(name, self.signature_def(name).outputs)
 
+    def types(self, name: str) -> dict[tuple[str, str], tuple[tf.DType, type[tf.TypeSpec]]]:
+        """dtypes and kinds of what a signature takes and returns, by ("input" or "output", name); no shapes."""
+        return {
+            (side, key): (info.dtype, type(info.type_spec))
+            for side, infos in (("input", self.inputs(name)), ("output", self.outputs(name)))
+            for key, info in infos.items()
+        }
+
     def _parsed(
         self, signature: str, infos: Mapping[str, meta_graph_pb2.TensorInfo]
     ) -> dict[str, signature_lib.ParsedTensorInfo]:

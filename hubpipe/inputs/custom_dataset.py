@@ -1,5 +1,6 @@
 """The dataset that an input_fn of the user's own returns, and what it must be."""
 
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ PARAMS_KEY = "inputs.params"
 FINGERPRINT_KEY = "inputs.fingerprint_fn"
 MODE = "mode"
 _SUPPLIED = (MODE, "batch_size", "shuffle", "seed")
+_INPUT_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # of a node in a graph
 
 
 def check(section: schema.CustomInputs) -> None:
@@ -54,6 +56,8 @@ def create(section: schema.CustomInputs, mode: str, **options: Any) -> tf.data.D
                 f"returned a value of type {kind.__module__}.{kind.__name__}; expected a tf.data.Dataset of "
                 "(dict of features, labels)"
             )
+        if any(spec.shape.rank == 0 for spec in tf.nest.flatten(dataset.element_spec) if hasattr(spec, "shape")):
+            raise errors.InputError("its dataset has single rows; expected batches: .batch(batch_size)")
         return dataset if own_code.takes(called, "batch_size") else dataset.unbatch().batch(options["batch_size"])
 
 
@@ -87,6 +91,8 @@ def _spec_problem(spec: Any, target: targets.Target) -> str | None:
         return f"the dataset has {spec}; expected (dict of features, labels)"
     features, labels = spec
     for name, feature in features.items():
+        if not _INPUT_NAME.fullmatch(name):
+            return f"a feature is named {name!r}; expected letters, digits and '_', as in names of a graph's nodes"
         if not isinstance(feature, tf.TensorSpec) or feature.shape.rank == 0:
             return f"feature {name!r} is {feature}; expected a dense tensor [batch, ...]"
     if isinstance(labels, dict):

@@ -4,16 +4,20 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors, hub, own_code
 from hubpipe.config import schema
+from hubpipe.hub import graph
 from hubpipe.hub import signature as signature_lib
 from hubpipe.models import labels, layers
 
 KEY = "model_fn.module_fn"
 _PARAMS_KEY = "model_fn.params"
 _IS_TRAINING = "is_training"
+_TRAIN = ("train",)
+_ASSIGN_OPS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 _HYPERPARAMETERS = "hyperparameters"
 _LABELS = "labels"
 
@@ -61,9 +65,43 @@ def create_spec(
     build = functools.partial(
         module_fn, called, arguments, hyperparameters, regularizers=model.regularizers, labels_path=labels_path
     )
-    variants = [((), {"is_training": False}), (("train",), {"is_training": True})]
+    variants = [((), {"is_training": False}), (_TRAIN, {"is_training": True})]
     with own_code.blamed(model.module_fn, key=KEY):
-        return hub.create_module_spec(build, tags_and_args=variants)
+        spec = hub.create_module_spec(build, tags_and_args=variants)
+        _check_variants(spec)
+    return spec
+
+
+def _check_variants(spec: hub.ModuleSpec) -> None:
+    """Raises ModuleSpecError for what the function does with is_training that its module cannot do."""
+    training, inference = spec.variant(_TRAIN), spec.variant()
+    shapes = training.variable_shapes, inference.variable_shapes
+    for name in sorted(shapes[0].keys() | shapes[1].keys()):
+        with_training, without = (_described(found.get(name)) for found in shapes)
+        if with_training != without:
+            raise errors.ModuleSpecError(
+                f"the variable {name!r} is {with_training} with is_training and {without} without; make the same "
+                "variables in both"
+            )
+    for name in sorted({*training.signature_names} & {*inference.signature_names}):
+        types = training.types(name), inference.types(name)
+        others = sorted(key for key in types[0].keys() | types[1].keys() if types[0].get(key) != types[1].get(key))
+        if others:
+            raise errors.ModuleSpecError(
+                f"the {others[0][0]} {others[0][1]!r} of signature {name!r} is another with is_training than "
+                "without; give a signature the same inputs and outputs in both"
+            )
+    assigned = {name for name, node in training.nodes.items() if node.op in _ASSIGN_OPS}
+    assigned -= {graph.node_name(variable.initializer_name) for variable in training.variables}
+    if assigned and not training.names(tf1.GraphKeys.UPDATE_OPS):
+        raise errors.ModuleSpecError(
+            f"node {min(assigned)!r} assigns to a variable with is_training, but tf1.GraphKeys.UPDATE_OPS is empty, "
+            "so that nobody would run it; add the op to that collection"
+        )
+
+
+def _described(variable: tuple[tf.DType, tf.TensorShape] | None) -> str:
+    return "absent" if variable is None else f"{variable[0].name} {variable[1]}"
 
 
 def module_fn(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
+from hubpipe import errors
 from hubpipe.config import schema
 from hubpipe.models import adam, ftrl, replicas
 
@@ -24,6 +25,8 @@ def minimize(
         config: which optimizer.
         parts: dict scope -> the optimizer of the variables in it, where that is another one.
         frozen_until: dict name of a variable -> step before which its gradients count as zeros.
+    Raises:
+        ConfigError: no variable has a gradient.
     """
     step = tf1.train.get_or_create_global_step()
     configs = {"": config, **(parts or {})}
@@ -34,6 +37,13 @@ def minimize(
             gradient = _zeros_before(frozen_until[variable.name], gradient, step)
         scope = next((scope for scope in parts or () if variable.op.name.startswith(f"{scope}/")), "")
         found[scope].append((replicas.summable(gradient), variable))
+    if not any(gradient is not None for pairs in found.values() for gradient, _ in pairs):
+        raise errors.ConfigError(
+            [
+                "model_fn: the loss depends on no variable that can be trained; is there one, and no "
+                "tf.stop_gradient between it and the loss?"
+            ]
+        )
     *others, last = [scope for scope, pairs in found.items() if pairs]
     clipped = {scope: _clipped(pairs, configs[scope], scope) for scope, pairs in found.items() if pairs}
     with tf.control_dependencies(replicas.own(tf1.GraphKeys.UPDATE_OPS)):

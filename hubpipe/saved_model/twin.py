@@ -170,7 +170,7 @@ class _Builder:
                     f"gradients of signature {name!r}: node {others[0]!r} has a gradient function of its own, "
                     "which cannot be kept; the twin has the gradient of the ops"
                 )
-            if _types(self._train, name) != _types(self._inference, name):
+            if self._train.types(name) != self._inference.types(name):
                 raise errors.ModuleSpecError(
                     f"Signature {name!r} takes or returns other tensors in the {self._train.describe()} than in "
                     f"the {self._inference.describe()}; a twin has one function for both."
@@ -362,15 +362,6 @@ def _resource_variant(variant: variant_lib.Variant) -> variant_lib.Variant:
     except tf.errors.NotFoundError as error:
         raise errors.ModuleSpecError(error.message) from error
     return variant_lib.Variant(resource_form.convert(variant.meta_graph), variant.path)
-
-
-def _types(variant: variant_lib.Variant, name: str) -> dict:
-    """dtypes and kinds of what a signature takes and returns; shapes may differ."""
-    return {
-        (side, key): (info.dtype, type(info.type_spec))
-        for side, infos in (("input", variant.inputs(name)), ("output", variant.outputs(name)))
-        for key, info in infos.items()
-    }
 
 
 def _python_signature(has_inputs: bool, hyperparameters: Mapping[str, float | int | bool]) -> inspect.Signature:

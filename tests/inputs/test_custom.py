@@ -268,6 +268,17 @@ def _generated(mode):
             "dtype=tf.float32, name=None); expected (dict of features, labels)",
         ),
         (
+            lambda mode: _dataset(["a", "b"]),
+            {},
+            "inputs.input_fn: own:input_fn: its dataset has single rows; expected batches: .batch(batch_size)",
+        ),
+        (
+            lambda mode: _dataset(["a", "b"], {"my x": X[:2]}).batch(2),
+            {},
+            "inputs.input_fn: own:input_fn, mode 'train': a feature is named 'my x'; expected letters, digits and "
+            "'_', as in names of a graph's nodes",
+        ),
+        (
             lambda mode: _dataset([1.0, 2.0]).batch(2),
             {},
             "inputs.input_fn: own:input_fn, mode 'train': labels are TensorSpec(shape=(None,), dtype=tf.float64, "

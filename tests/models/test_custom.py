@@ -238,3 +238,46 @@ def test_what_is_told_before_data_are_read(monkeypatch):
         "model_fn.params.units: missing, own:encoder has no default for it; from hubpipe it can have is_training, "
         "labels_path",
     ]
+
+
+def _problem(create_spec, module_fn):
+    with pytest.raises(errors.ConfigError) as caught:
+        create_spec(module_fn, hyperparameters=())
+    return caught.value.problems[0]
+
+
+def test_other_variables_in_training(create_spec):
+    def only_train(is_training):
+        dense(is_training)
+        if is_training:
+            tf1.get_variable("noise", [3])
+
+    assert _problem(create_spec, only_train).startswith(
+        "model_fn.module_fn: own:encoder: the variable 'noise' is float32 (3,) with is_training and absent "
+        "without; make the same variables in both"
+    )
+    assert "'kernel' is float32 (4, 5) with is_training and float32 (4, 2) without" in _problem(
+        create_spec, lambda is_training: dense(is_training, units=5 if is_training else 2)
+    )
+
+
+def test_other_outputs_in_training(create_spec):
+    def more(is_training):
+        x = tf1.placeholder(tf.float32, [None, 4])
+        outputs = {"default": x, "hidden": x} if is_training else {"default": x}
+        hub.add_signature(inputs={"x": x}, outputs=outputs)
+
+    assert "the output 'hidden' of signature 'default' is another with is_training than without" in _problem(
+        create_spec, more
+    )
+
+
+def test_updates_that_nobody_runs(create_spec):
+    def moving(is_training):
+        dense(is_training)
+        mean = tf1.get_variable("mean", [], trainable=False)
+        if is_training:
+            tf1.assign(mean, 1.0, name="moved")
+
+    said = "node 'moved' assigns to a variable with is_training, but tf1.GraphKeys.UPDATE_OPS is empty"
+    assert said in _problem(create_spec, moving)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
+from hubpipe import errors
 from hubpipe.config import schema
 from hubpipe.models import optimizers
 
@@ -92,6 +93,13 @@ def test_update_ops_run_in_each_step():
         session.run(train_op)
         session.run(train_op)
         assert session.run(moving) == 2.0
+
+
+def test_a_loss_that_depends_on_nothing():
+    with tf.Graph().as_default():
+        weight = tf1.get_variable("w", initializer=1.0, use_resource=True)
+        with pytest.raises(errors.ConfigError, match="the loss depends on no variable that can be trained"):
+            optimizers.minimize(tf.stop_gradient(weight), schema.Sgd(kind="sgd", learning_rate=0.1))
 
 
 def test_a_number_is_constant():

@@ -90,6 +90,11 @@ class Custom(head.Head):
                 raise errors.ModuleSpecError(
                     f"predictions returned {found}; expected a dict with the key {_PREDICTED!r}"
                 )
+            for name, value in predictions.items():
+                if not tf.is_tensor(value):
+                    raise errors.ModuleSpecError(
+                        f"predictions returned {type(value).__name__} as {name!r}; expected tensors"
+                    )
         return dict(predictions)
 
     def compared(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

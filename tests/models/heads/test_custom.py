@@ -144,6 +144,10 @@ def test_functions_that_make_no_head(create, head_fn, keys, message):
             "predictions returned ['classes']; expected a dict with the key 'predicted'",
         ),
         (
+            {"predictions": lambda self, logits: {"predicted": 3}},
+            "predictions returned int as 'predicted'; expected tensors",
+        ),
+        (
             {"predictions": lambda self, logits: logits},
             "predictions returned Tensor; expected a dict with the key 'predicted'",
         ),
