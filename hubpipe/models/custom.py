@@ -95,8 +95,8 @@ def _check_variants(spec: hub.ModuleSpec) -> None:
     assigned -= {graph.node_name(variable.initializer_name) for variable in training.variables}
     if assigned and not training.names(tf1.GraphKeys.UPDATE_OPS):
         raise errors.ModuleSpecError(
-            f"node {min(assigned)!r} assigns to a variable with is_training, but tf1.GraphKeys.UPDATE_OPS is empty, "
-            "so that nobody would run it; add the op to that collection"
+            f"node {min(assigned)!r} assigns to a variable with is_training, but tf1.GraphKeys.UPDATE_OPS is "
+            "empty, so that nobody would run it; add the op to that collection"
         )
 
 
