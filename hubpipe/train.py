@@ -92,7 +92,8 @@ def _summary(result, config: schema.Config) -> str:
     )
     lines = ["", f"run      {outcome}"]
     if not result.best:
-        return "\n".join([*lines, f"best     none of {result.evaluated} evaluated checkpoints is in the store"])
+        none = f"best     none of {result.evaluated} evaluated checkpoints is in the store"
+        return "\n".join([*lines, none, f"         (one whose {metric} is not a finite number never is)"])
     twin = os.path.join(result.path, layout.TWIN)
     others = ", ".join(
         f"{name} {'not finite' if value is None else format(value, '.4f')}"
