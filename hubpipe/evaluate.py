@@ -1,7 +1,7 @@
 """Evaluates published versions with their heads, all on the same rows, and tells progress from noise.
 
-    python -m hubpipe.evaluate --config configs/text.yaml inputs.eval.files=test.csv
-    python -m hubpipe.evaluate --config configs/text.yaml --versions 7,5 inputs.eval.files=test.csv
+    python -m hubpipe.evaluate --config mine.yaml inputs.eval.files=test.csv
+    python -m hubpipe.evaluate --config mine.yaml --versions 7,5 inputs.eval.files=test.csv
 
 Metrics are those of the quality gate. Without --versions it is the current one; of several, the first is compared
 with each of the others. Exit codes: 0 done, 1 a version cannot be evaluated, 2 wrong usage, config or data.

@@ -119,8 +119,17 @@ def _data(inputs: schema.Inputs) -> Iterator[document.Mistake]:
     if isinstance(inputs, schema.CustomInputs):
         yield from _repeated(("inputs", "labels"), inputs.labels or ())
     else:
+        yield from _sources(inputs)
         yield from _columns(inputs)
         yield from data_files.check(inputs)
+
+
+def _sources(inputs: schema.Inputs) -> Iterator[document.Mistake]:
+    """Are both splits of a sample, or both of files?"""
+    for part, other in (("train", "eval"), ("eval", "train")):
+        if getattr(inputs, part).files is None and getattr(inputs, other).files is not None:
+            message = f"still a sample, while inputs.{other} has files; set inputs.{part}.files"
+            yield ("inputs", part, "sample"), message
 
 
 def _columns(inputs: schema.Inputs) -> Iterator[document.Mistake]:

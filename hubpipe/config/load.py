@@ -53,7 +53,7 @@ def _validate(source: document.Document) -> tuple[schema.Config, list[document.P
         found += [source.problem(path, message) for path, message in mistakes if path not in refused]
         config = _repaired(source.data, [path for path, _ in mistakes])
     # A section with a problem may mean something else: what it says of others is not judged yet.
-    unsure = {problem.path[:-1] for problem in found}
+    unsure = {path for problem in found for path in (problem.path, problem.path[:-1])}
     found += [source.problem(path, message) for path, message in checks.check(config) if path[:-1] not in unsure]
     return config, found
 

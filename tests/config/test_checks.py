@@ -50,6 +50,36 @@ RATE = ("optimizer", "learning_rate")
             ],
         ),
         ({"inputs": IMAGES, "model_fn": {"kind": "image"}}, []),
+        (
+            {"inputs": INPUTS | {"train": {"files": "gs://bucket/a.csv"}}},
+            [
+                (
+                    ("inputs", "eval", "sample"),
+                    "still a sample, while inputs.train has files; set inputs.eval.files",
+                )
+            ],
+        ),
+        (
+            {"inputs": IMAGES | {"eval": {"files": "gs://bucket/a.tar"}}, "model_fn": {"kind": "image"}},
+            [
+                (
+                    ("inputs", "train", "sample"),
+                    "still a sample, while inputs.eval has files; set inputs.train.files",
+                )
+            ],
+        ),
+        (
+            {
+                "inputs": {"kind": "tabular", "train": {"files": "gs://a.csv"}, "eval": {"sample": "unicode"}},
+                "model_fn": {"kind": "tabular"},
+            },
+            [
+                (
+                    ("inputs", "eval", "sample"),
+                    "still a sample, while inputs.train has files; set inputs.eval.files",
+                )
+            ],
+        ),
         ({"inputs": IMAGES, "model_fn": {"kind": "keras", "build_fn": "mypkg.models:encoder"}}, []),
         (
             {"inputs": IMAGES},

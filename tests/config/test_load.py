@@ -53,6 +53,7 @@ model_fn: {kind: text, dropuot: {rate: 0.3}}
     assert _problems(write_config(more, text=text), "store.dir=3", "model_fn.batch_norm.momentum=1", "oops") == [
         "c.yaml:1: name: missing key: letters, digits, '.', '_' and '-', starting with a letter or digit; names "
         "the module and its folder in the store",
+        "c.yaml:1: inputs.eval.sample: still a sample, while inputs.train has files; set inputs.eval.files",
         "c.yaml:1: inputs.train.files: no file matches '/nowhere/*.csv'",
         "c.yaml:2: model_fn.dropuot: unknown key (did you mean 'dropout'?). Known keys: kind, encoder, "
         "regularizers, dropout, batch_norm, head",
@@ -127,8 +128,26 @@ def test_an_override_mends_the_file(write_config):
 
 def test_files_override_the_sample(write_config, tmp_path):
     (tmp_path / "a.csv").write_text("text,label\n")
-    config = load.load(write_config(), ["inputs.train.files=a.csv"])
+    config = load.load(write_config(), ["inputs.train.files=a.csv", "inputs.eval.files=a.csv"])
     assert config.inputs.train == schema.Source(files=("a.csv",))
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (
+            "{kind: text, train: {files: gs://a.csv}}",
+            "inputs.eval: missing key: rows to evaluate each checkpoint on",
+        ),
+        (
+            "{kind: text, train: {files: 3}, eval: {files: gs://a.csv}}",
+            "inputs.train.files: expected a list, got 3",
+        ),
+    ],
+)
+def test_a_source_that_is_wrong_is_not_called_a_sample(write_config, source, problem):
+    text = f"name: docs\ninputs: {source}\nmodel_fn: {{kind: text}}\n"
+    assert _problems(write_config(text=text)) == [f"c.yaml:2: {problem}"]
 
 
 def test_another_kind_overrides_its_section(write_config):
