@@ -123,7 +123,7 @@ def _delimiter_hint(wanted: str, columns: list[str]) -> str | None:
     return None
 
 
-def _first_columns(head: str, format_: str, delimiter: str | None) -> list[str]:
+def _first_columns(head: str, format_: str, delimiter: str | None) -> list[str] | None:
     if format_ == "jsonl":
         row = json.loads(next(line for line in head.split("\n") if line.strip()))
         if not isinstance(row, dict):
@@ -131,4 +131,5 @@ def _first_columns(head: str, format_: str, delimiter: str | None) -> list[str]:
         return list(row)
     delimiter = delimiter or ("\t" if format_ == "tsv" else ",")
     rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
-    return next(row for row in rows if row)
+    stripped = ([name.strip() for name in row] for row in rows)
+    return next((names for names in stripped if any(names)), None)
