@@ -2,7 +2,8 @@
 
 import types
 import typing
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import pydantic
 
@@ -33,6 +34,44 @@ def locate(loc: tuple[str | int, ...]) -> tuple[document.Path, type[schema.Secti
             annotation = field.annotation if field else None
         path.append(part)
     return tuple(path), around, annotation
+
+
+def takes_text(path: document.Path) -> bool:
+    """Is the value at a path a text, in every kind of section that has the key?"""
+    found = [schema.Config]
+    for part in path:
+        found = [value for annotation in found for value in _below(annotation, part)]
+    return bool(found) and all(map(_is_text, found))
+
+
+def _below(annotation: Any, key: str) -> Iterator[Any]:
+    """What the sections and mappings that an annotation allows hold under a key."""
+    for inner, _ in _alternatives(annotation):
+        if typing.get_origin(inner) is dict:
+            yield typing.get_args(inner)[1]
+        elif (around := section(inner)) and key in around.model_fields:
+            yield around.model_fields[key].annotation
+
+
+def _is_text(annotation: Any) -> bool:
+    """Can a value that is not null be a text, in all alternatives?"""
+    alternatives = [(inner, notes) for inner, notes in _alternatives(annotation) if inner is not type(None)]
+    return all(inner is str or schema.ONE_AS_LIST in notes or _is_word(inner) for inner, notes in alternatives)
+
+
+def _is_word(annotation: Any) -> bool:
+    words = typing.get_args(annotation)
+    return typing.get_origin(annotation) is Literal and all(isinstance(word, str) for word in words)
+
+
+def _alternatives(annotation: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """The members of nested unions, each with its notes; an annotation that is no union is its only one."""
+    inner, notes = _unwrap(annotation)
+    if typing.get_origin(inner) in (typing.Union, types.UnionType):
+        for member in typing.get_args(inner):
+            yield from _alternatives(member)
+    else:
+        yield inner, notes
 
 
 def members(annotation: Any) -> dict[str, Any]:

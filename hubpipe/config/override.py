@@ -4,16 +4,19 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from hubpipe.config import document, schema
+from hubpipe.config import document, locations, schema
 
 _AFTER_ALL_LINES = 1 << 32
+_YAML_STARTS = ("'", '"', "[", "{")
+_NULLS = ("", "~", "null")
 
 
 def apply(base: document.Document, overrides: Sequence[str]) -> document.Document:
     """Sets keys of a document; of two overrides of one key the last counts.
 
     Another `kind` replaces its section, and `sample` and `files` replace each other: what the file says there
-    is dropped, what other overrides say stays.
+    is dropped, what other overrides say stays. Of a key whose value is a text, what YAML would read as something
+    else, such as 2024, true, | or *.csv, is taken as it is written.
 
     Args:
         base: as read from a file; not changed.
@@ -31,11 +34,18 @@ def apply(base: document.Document, overrides: Sequence[str]) -> document.Documen
             result.problems.append(document.Problem(place, path, message))
             continue
         value, problems = document.parse_value(text, place)
-        if problems:
+        if locations.takes_text(path) and (problems or not _is_meant(value, text)):
+            _set(result, path, text, place)
+        elif problems:
             result.problems += problems
         else:
             _set(result, path, value, place)
     return result
+
+
+def _is_meant(value: Any, text: str) -> bool:
+    """Is a value that YAML reads what a text was written for, though shells take quotes away?"""
+    return value == text.strip() or text.lstrip().startswith(_YAML_STARTS) or text.lower() in _NULLS
 
 
 def _set(target: document.Document, path: document.Path, value: Any, place: document.Place) -> None:

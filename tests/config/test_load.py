@@ -50,7 +50,7 @@ export: !!python/name:os.system {}
 inputs: {kind: text, train: {files: /nowhere/*.csv}, eval: {sample: stdlib_docs}}
 model_fn: {kind: text, dropuot: {rate: 0.3}}
 """
-    assert _problems(write_config(more, text=text), "store.dir=3", "model_fn.batch_norm.momentum=1", "oops") == [
+    assert _problems(write_config(more, text=text), "store.dir=[3]", "model_fn.batch_norm.momentum=1", "oops") == [
         "c.yaml:1: name: missing key: letters, digits, '.', '_' and '-', starting with a letter or digit; names "
         "the module and its folder in the store",
         "c.yaml:1: inputs.eval.sample: still a sample, while inputs.train has files; set inputs.eval.files",
@@ -70,7 +70,7 @@ model_fn: {kind: text, dropuot: {rate: 0.3}}
         "model_fn, optimizer, training, evaluation, metrics, selection, export, store, gates, retrain",
         "c.yaml:13: export: tag 'tag:yaml.org,2002:python/name:os.system' is not accepted; only text, numbers, "
         "true, false, null, lists and mappings are",
-        "command line: store.dir=3: expected text, got 3 (quote it: '3')",
+        "command line: store.dir=[3]: expected text, got a list",
         "command line: model_fn.batch_norm.momentum=1: expected a number < 1, got 1",
         "command line: oops: expected key=value with a dotted key, such as training.max_steps=1000",
     ]
@@ -119,6 +119,13 @@ def test_problems_of_images(write_config, overrides, problems):
 def test_overrides(write_config):
     config = load.load(write_config("seed: 3\n"), ["model_fn.dropout.rate=1e-1", "seed=7"])
     assert (config.seed, config.model_fn.dropout.rate) == (7, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [(r"\t", "\t"), ("|", "|"), (" ", " "), (r"'\t'", "\t"), ("", None)]
+)
+def test_delimiters_of_which_the_shell_took_the_quotes(write_config, written, expected):
+    assert load.load(write_config(), [f"inputs.delimiter={written}"]).inputs.delimiter == expected
 
 
 def test_an_override_mends_the_file(write_config):

@@ -29,6 +29,25 @@ def test_locate(loc, path, section):
     assert (found, around) == (path, section)
 
 
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("inputs.label", True),  # a text, or null in some kinds
+        ("inputs.decimal", True),
+        ("inputs.train.files", True),
+        ("inputs.label_aliases.x", True),
+        ("inputs.columns", False),
+        ("inputs.train", False),
+        ("optimizer.learning_rate", False),
+        ("model_fn.params.x", False),
+        ("nonsense", False),
+        ("name.nonsense", False),
+    ],
+)
+def test_takes_text(key, expected):
+    assert locations.takes_text(tuple(key.split("."))) is expected
+
+
 def test_members():
     assert list(locations.members(schema.Optimizer)) == ["adam", "adagrad", "sgd", "momentum", "ftrl"]
     assert list(locations.members(schema.LearningRate)) == ["number", "schedule"]

@@ -18,7 +18,7 @@ from hubpipe.config.schema.features import (
     Table,
     input_name,
 )
-from hubpipe.config.schema.fields import UTF_8, Section
+from hubpipe.config.schema.fields import ONE_AS_LIST, UTF_8, Section
 from hubpipe.config.schema.heads import (
     DEFAULT_METRICS,
     METRICS,
@@ -132,6 +132,7 @@ __all__ = [
     "Momentum",
     "NumericColumn",
     "NumericFeature",
+    "ONE_AS_LIST",
     "OTHERS",
     "OWN_MODELS",
     "MultiLabelHead",

@@ -17,8 +17,14 @@ Columns = Annotated[
         strict=False, description="column names of csv and tsv files without a header; null: the first line"
     ),
 ]
+
+
+def _with_tab(value: Any) -> Any:
+    return "\t" if value == r"\t" else value
+
+
 Delimiter = Annotated[
-    Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None,
+    Annotated[str, BeforeValidator(_with_tab), Field(pattern=r'^[^"\r\n]$')] | None,
     Field(description="what stands between the fields of csv and tsv files; null: a comma, a tab"),
 ]
 UTF_8 = "utf-8-sig"  # with a byte order mark or without
@@ -44,10 +50,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+ONE_AS_LIST = BeforeValidator(_as_list)
 Files = Annotated[
     tuple[Text, ...],
     Field(min_length=1, strict=False),
-    BeforeValidator(_as_list),
+    ONE_AS_LIST,
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
 
