@@ -185,6 +185,6 @@ def _row(
     try:
         value = decoding.result()
     except errors.InputError as error:
-        rows.refuse(f"{image.where}: {error}", skipped)
+        image_sources.refuse(f"{image.where}: {error}", skipped)
         return
     yield _Row(value, image.label, image.where, [hashlib.sha256(content).hexdigest()])

@@ -277,6 +277,12 @@ class Sample:
 Source = Files | Sample
 
 
+def refuse(problem: str, skipped: rows.Skipped | None) -> None:
+    """Deals with a file that is no image that can be used, as rows.refuse does; says how to go on without it."""
+    advice = "" if skipped is not None else ". Remove it, or set inputs.bad_rows: skip to leave such files out"
+    rows.refuse(f"{problem}{advice}", skipped)
+
+
 def _walk(root: str) -> dict[str, str]:
     """The files of a folder: dict name below the folder's parent, with "/" -> path. Links are followed, once."""
     base = os.path.basename(os.path.abspath(root))

@@ -40,15 +40,19 @@ class Decoder:
         try:
             return self._session.run(self._pixels, {self._content: content}).tobytes()
         except tf.errors.InvalidArgumentError as error:
-            reason = error.message.splitlines()[0]
             raise errors.InputError(
-                f"cannot be decoded as JPEG, PNG, GIF or BMP: {reason} ({len(content)} bytes, the first are "
-                f"{content[:8]!r})"
+                f"cannot be decoded as JPEG, PNG, GIF or BMP: {_reason(error)} ({len(content)} bytes, the first "
+                f"are {content[:8]!r})"
             ) from error
 
     def close(self) -> None:
         """Frees the session."""
         self._session.close()
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """What an op says, of a message that tells first where it was made, and then which node it is."""
+    return error.message.partition("\n\t [[")[0].splitlines()[-1]
 
 
 def _resized(decoded: tf.Tensor, image_size: Sequence[int], resize: str) -> tf.Tensor:

@@ -118,10 +118,12 @@ def test_bad_images(prepare, tmp_path):
     with pytest.raises(errors.InputError) as caught:
         prepare()
     assert str(caught.value).startswith(f"{broken}: cannot be decoded as JPEG, PNG, GIF or BMP: ")
+    assert str(caught.value).endswith(". Remove it, or set inputs.bad_rows: skip to leave such files out")
     _, data = prepare(bad_rows="skip")
     assert (data.num_train, data.num_eval) == (6, 2)
     assert data.skipped["train"].count == data.skipped["eval"].count == 1
     assert data.skipped["train"].reasons[0].startswith(str(broken))
+    assert "bad_rows" not in data.skipped["train"].reasons[0]
     where = f"{tmp_path}/eval/green/1.png"
     assert data.skipped["eval"].reasons == [f"{where}: label 'green' is not in the training data"]
 

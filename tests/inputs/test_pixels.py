@@ -53,12 +53,21 @@ def test_shrinking_averages():
     assert found.min() > 100 and found.max() < 156
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", pictures.plain("red")[:40]])
-def test_what_is_no_image_is_refused(content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html></html>", "Unknown image file format"),
+        (pictures.plain("red")[:40], "Invalid PNG"),
+        (pictures.plain("red", kind="jpeg")[:200], "Invalid JPEG data"),
+    ],
+)
+def test_what_is_no_image_is_refused(content, reason):
     with pytest.raises(errors.InputError) as caught:
         decoded(content)
     assert str(caught.value).startswith("cannot be decoded as JPEG, PNG, GIF or BMP: ")
-    assert f"({len(content)} bytes, the first are {content[:8]!r})" in str(caught.value)
+    assert reason in str(caught.value)
+    assert str(caught.value).endswith(f" ({len(content)} bytes, the first are {content[:8]!r})")
 
 
 def test_the_sample_decodes():
