@@ -1,5 +1,6 @@
 """Encoded images to pixels of one size, and pixels to what a model trains on."""
 
+import struct
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -13,6 +14,9 @@ CHANNELS = 3
 # Places of the random numbers of a step; each has a sequence of its own.
 _FLIP, _DOWN, _RIGHT, _BRIGHTNESS, _CONTRAST, _SATURATION, _PLACES = range(7)
 _GREY = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R BT.601
+
+# Sizes of the header, bits per pixel, compression and colours of the palette; after the file's header of 14 bytes.
+_BMP_HEADER = struct.Struct("<14xI10xHI12xI")
 
 
 class Decoder:
@@ -37,6 +41,12 @@ class Decoder:
         Raises:
             InputError: the content is no such image, or is broken.
         """
+        bits = _palette_bits(content)
+        if bits is not None:
+            raise errors.InputError(
+                f"a BMP with a palette ({bits} bits for a pixel), which TensorFlow does not read; save it as PNG, "
+                "or with 24 bits for a pixel"
+            )
         try:
             return self._session.run(self._pixels, {self._content: content}).tobytes()
         except tf.errors.InvalidArgumentError as error:
@@ -53,6 +63,19 @@ class Decoder:
 def _reason(error: tf.errors.OpError) -> str:
     """What an op says, of a message that tells first where it was made, and then which node it is."""
     return error.message.partition("\n\t [[")[0].splitlines()[-1]
+
+
+def _palette_bits(content: bytes) -> int | None:
+    """Bits per pixel of a BMP whose palette TensorFlow passes over, as if its numbers were greys; else None."""
+    if not content.startswith(b"BM") or len(content) < _BMP_HEADER.size:
+        return None
+    header_size, bits, compression, colours = _BMP_HEADER.unpack_from(content)
+    if bits > 8:
+        return None
+    palette = content[14 + header_size :][: 4 * (colours or 1 << bits)]  # of blue, green, red and a zero
+    greys = bytes(range(256))[: len(palette) // 4]
+    are_greys = all(palette[channel::4] == greys for channel in range(3))
+    return None if bits == 8 and not compression and are_greys else bits
 
 
 def _resized(decoded: tf.Tensor, image_size: Sequence[int], resize: str) -> tf.Tensor:

@@ -1,6 +1,7 @@
 """hubpipe.inputs.pixels"""
 
 import contextlib
+import struct
 
 import numpy as np
 import pytest
@@ -68,6 +69,43 @@ def test_what_is_no_image_is_refused(content, reason):
     assert str(caught.value).startswith("cannot be decoded as JPEG, PNG, GIF or BMP: ")
     assert reason in str(caught.value)
     assert str(caught.value).endswith(f" ({len(content)} bytes, the first are {content[:8]!r})")
+
+
+def bmp(pixels, bits, palette=()):
+    """A BMP of rows from the last to the first, each a multiple of 4 bytes."""
+    colours = b"".join(bytes([blue, green, red, 0]) for red, green, blue in palette)
+    start = 54 + len(colours)
+    width = len(pixels[0]) * 8 // bits
+    header = struct.pack("<2sI4xIIiiHHIIiiII", b"BM", start + len(pixels) * len(pixels[0]), start,
+                         40, width, len(pixels), 1, bits, 0, 0, 0, 0, len(palette), 0)  # fmt: skip
+    return header + colours + b"".join(map(bytes, pixels))
+
+
+GREYS = [(grey, grey, grey) for grey in range(256)]
+
+
+@pytest.mark.parametrize(
+    ("bits", "palette"),
+    [(8, [(255, 0, 0), (0, 0, 255)]), (8, GREYS[::-1]), (8, GREYS[:2] * 2), (4, GREYS[:16]), (1, GREYS[:2])],
+)
+def test_a_bmp_with_a_palette_is_refused(bits, palette):
+    with pytest.raises(errors.InputError) as caught:
+        decoded(bmp([[0, 1, 1, 0]] * 4, bits, palette))
+    assert str(caught.value) == (
+        f"a BMP with a palette ({bits} bits for a pixel), which TensorFlow does not read; save it as PNG, or with "
+        "24 bits for a pixel"
+    )
+
+
+@pytest.mark.parametrize("count", [2, 256])
+def test_a_grey_bmp_is_read(count):
+    found = decoded(bmp([[0, 1, 1, 0]] * 4, 8, GREYS[:count]))
+    assert found.tolist() == [[[0] * 3, [1] * 3, [1] * 3, [0] * 3]] * 4
+
+
+def test_a_bmp_of_24_bits_is_read():
+    found = decoded(bmp([[0, 128, 255] * 4] * 4, 24))
+    assert found.tolist() == [[[255, 128, 0]] * 4] * 4
 
 
 def test_the_sample_decodes():
