@@ -155,7 +155,7 @@ class Files:
         found = _walk(path)
         if not found:
             raise errors.InputError(f"{path}: no files in this folder, nor below it")
-        for name, label in self._labelled(found, path, skipped):
+        for name, label in self._labelled(found, path, skipped, root=_name(path)):
             yield Image(label, found[name], functools.partial(_read, found[name]))
 
     def _of_tar(self, path: str, skipped: rows.Skipped | None) -> Iterator[Image]:
@@ -212,13 +212,14 @@ class Files:
             raise errors.InputError(f"{path}: cannot be read as TFRecords ({error.message})") from error
 
     def _labelled(
-        self, names: Collection[str], path: str, skipped: rows.Skipped | None
+        self, names: Collection[str], path: str, skipped: rows.Skipped | None, *, root: str = ""
     ) -> Iterator[tuple[str, str]]:
-        """Yields the names of images and their labels, mixed."""
+        """Yields the names of images and their labels, mixed; `root` is a label if no folder below it is."""
         with_images = {posixpath.dirname(name) for name in names if name.lower().endswith(_IMAGES)}
         for name in _mixed(self._below_folder(names, path)):
             parent = posixpath.dirname(name)
-            label = " ".join(os.fsencode(posixpath.basename(parent)).decode("utf-8", "replace").split())
+            folder = "" if parent == root and with_images != {root} else posixpath.basename(parent)
+            label = " ".join(os.fsencode(folder).decode("utf-8", "replace").split())
             if any(part.startswith(".") for part in name.split("/")):
                 continue
             if not name.lower().endswith(_IMAGES):
@@ -226,7 +227,7 @@ class Files:
                     known = ", ".join(_IMAGES)
                     rows.refuse(f"{path}: {name}: no image by its ending. Endings known: {known}", skipped)
             elif not label:
-                rows.refuse(f"{path}: {name}: in no folder, whose name would be its label", skipped)
+                refuse(f"{path}: {name}: in no folder of a class, whose name would be its label", skipped)
             else:
                 yield name, label
 
@@ -283,9 +284,13 @@ def refuse(problem: str, skipped: rows.Skipped | None) -> None:
     rows.refuse(f"{problem}{advice}", skipped)
 
 
+def _name(folder: str) -> str:
+    return os.path.basename(os.path.abspath(folder))
+
+
 def _walk(root: str) -> dict[str, str]:
     """The files of a folder: dict name below the folder's parent, with "/" -> path. Links are followed, once."""
-    base = os.path.basename(os.path.abspath(root))
+    base = _name(root)
     found, seen = {}, set()
     for folder, folders, files in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -128,9 +128,18 @@ def test_what_is_beside_images_is_refused_or_counted(tmp_path):
     assert skipped.count == 2
 
 
+def test_loose_images_beside_the_folders_of_classes_have_no_label(tmp_path):
+    root = write(tmp_path / "pets", {"1.jpg": b"loose", **FILES})
+    with pytest.raises(errors.InputError, match=r"pets: pets/1.jpg: in no folder of a class, whose name would be"):
+        found(root)
+    skipped = rows.Skipped()
+    assert found(root, skipped=skipped) == EXPECTED
+    assert skipped.count == 1
+
+
 def test_links_and_loose_images_of_tars(tmp_path):
     path = pictures.tar(tmp_path / "a.tar", {"1.jpg": b"loose", **FILES})
-    with pytest.raises(errors.InputError, match=r"a.tar: 1.jpg: in no folder, whose name would be its label"):
+    with pytest.raises(errors.InputError, match=r"a.tar: 1.jpg: in no folder of a class, whose name would be"):
         found(path)
     with tarfile.open(path, "a") as archive:
         link = tarfile.TarInfo("cat/link.jpg")
@@ -139,7 +148,7 @@ def test_links_and_loose_images_of_tars(tmp_path):
     skipped = rows.Skipped()
     assert found(path, skipped=skipped) == EXPECTED
     assert sorted(reason.partition(": ")[2] for reason in skipped.reasons) == [
-        "1.jpg: in no folder, whose name would be its label",
+        "1.jpg: in no folder of a class, whose name would be its label",
         "cat/link.jpg: not a file, but a link or a device",
     ]
 
