@@ -1,7 +1,8 @@
 """Where images come from: folders, tars, TFRecords, tables of paths, or a sample.
 
 In folders and tars the label of an image is the name of the folder that it is in. Files and folders whose names
-start with a dot are left out, and so are files that are no images by their ending, unless images are beside them.
+start with a dot are left out, so are Thumbs.db and desktop.ini, and files that are no images by their ending,
+unless images are beside them.
 
 The images of folders, tars and tables come in an order of their own, always the same, in which classes are mixed:
 batches of data that do not fit into memory are shuffled among neighbours only. TFRecords keep their order.
@@ -35,8 +36,9 @@ SAMPLES = {"digits": digits}
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _TFRECORDS = (".tfrecord", ".tfrecords")
 _TABLES = ("csv", "tsv", "jsonl")
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+_IMAGES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif")
 _OTHER_IMAGES = (".avif", ".heic", ".jp2", ".tif", ".tiff", ".webp")
+_OF_WINDOWS = ("thumbs.db", "desktop.ini")  # that it puts into folders
 _COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _TRAIN_FOLDER = "train"
 _EVAL_FOLDERS = ("eval", "val", "valid", "validation", "dev", "test")
@@ -220,12 +222,13 @@ class Files:
             parent = posixpath.dirname(name)
             folder = "" if parent == root and with_images != {root} else posixpath.basename(parent)
             label = " ".join(os.fsencode(folder).decode("utf-8", "replace").split())
-            if any(part.startswith(".") for part in name.split("/")):
+            parts = name.split("/")
+            if any(part.startswith(".") for part in parts) or parts[-1].lower() in _OF_WINDOWS:
                 continue
             if not name.lower().endswith(_IMAGES):
                 if parent in with_images or name.lower().endswith(_OTHER_IMAGES):
                     known = ", ".join(_IMAGES)
-                    rows.refuse(f"{path}: {name}: no image by its ending. Endings known: {known}", skipped)
+                    refuse(f"{path}: {name}: no image by its ending. Endings known: {known}", skipped)
             elif not label:
                 refuse(f"{path}: {name}: in no folder of a class, whose name would be its label", skipped)
             else:

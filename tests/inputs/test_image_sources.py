@@ -39,6 +39,11 @@ def test_folders(tmp_path):
     assert found(os.path.relpath(root)) == EXPECTED
 
 
+def test_endings(tmp_path):
+    names = ("a.jpg", "b.JPEG", "c.jfif", "d.png", "e.bmp", "f.gif")
+    assert len(found(write(tmp_path / "pets", {f"cat/{name}": b"" for name in names}))) == len(names)
+
+
 def test_linked_folders_are_classes_too(tmp_path):
     root = write(tmp_path / "pets", {"cat/1.jpg": b"c1", "cat/2.PNG": b"c2"})
     write(tmp_path / "else", {"1.jpeg": b"d1"})
@@ -119,10 +124,15 @@ def test_splits_are_found_by_the_names_of_folders(tmp_path):
 
 
 def test_what_is_beside_images_is_refused_or_counted(tmp_path):
-    beside = ("cat/notes.txt", "bird/1.webp", ".git/x/1.jpg", "LICENSE", "cat/.DS_Store")
+    beside = ("cat/notes.txt", "bird/1.webp", ".git/x/1.jpg", "LICENSE")
+    beside += ("cat/.DS_Store", "cat/Thumbs.db", "cat/desktop.ini")
     root = write(tmp_path / "pets", {**FILES, **dict.fromkeys(beside, b"")})
-    with pytest.raises(errors.InputError, match=r"pets/(cat/notes.txt|bird/1.webp): no image by its ending"):
+    with pytest.raises(errors.InputError, match="(cat/notes.txt|bird/1.webp): no image by") as caught:
         found(root)
+    assert str(caught.value).endswith(
+        "Endings known: .jpg, .jpeg, .jfif, .png, .bmp, .gif. Remove it, or set inputs.bad_rows: skip to leave "
+        "such files out"
+    )
     skipped = rows.Skipped()
     assert found(root, skipped=skipped) == EXPECTED
     assert skipped.count == 2
