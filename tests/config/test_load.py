@@ -106,6 +106,7 @@ model_fn: {kind: image}
         (["model_fn.encoder.depth=9"], ["expected 6 n + 2, such as 8, 14, 20, 26 or 32; got 9"]),
         (["model_fn.encoder.depth=2"], ["expected a number >= 8, got 2"]),
         (["inputs.image_size=[8, 8, 3]"], None),
+        (["inputs.image_size=true"], ["expected a list, got true"]),
         (["inputs.augmentation.flip=1"], ["expected true or false, got 1"]),
     ],
 )
@@ -119,6 +120,12 @@ def test_problems_of_images(write_config, overrides, problems):
 def test_overrides(write_config):
     config = load.load(write_config("seed: 3\n"), ["model_fn.dropout.rate=1e-1", "seed=7"])
     assert (config.seed, config.model_fn.dropout.rate) == (7, 0.1)
+
+
+@pytest.mark.parametrize(("written", "expected"), [("32", (32, 32)), ("[32, 48]", (32, 48))])
+def test_sizes_of_images(write_config, written, expected):
+    config = load.load(write_config(text=IMAGES), [f"inputs.image_size={written}"])
+    assert config.inputs.image_size == expected
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, WithJsonSchema, model_validator
 
 from hubpipe.config.schema.features import OTHERS, AutoFeature, Features
 from hubpipe.config.schema.fields import (
@@ -105,6 +105,19 @@ class Augmentation(Section):
     saturation: Rate = Field(0.0, description="most change of the saturation: 0.2 multiplies it by 0.8 to 1.2")
 
 
+def _as_square(value: Any) -> Any:
+    return [value, value] if type(value) is int else value
+
+
+_SIDE = {"type": "integer", "exclusiveMinimum": 0}
+ImageSize = Annotated[
+    tuple[PositiveInt, PositiveInt],
+    Field(strict=False),
+    BeforeValidator(_as_square),
+    WithJsonSchema({"anyOf": [_SIDE, {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2}]}),
+]
+
+
 class ImageInputs(Section):
     """Images and their labels; in folders and tars the label of an image is the name of its folder."""
 
@@ -130,8 +143,9 @@ class ImageInputs(Section):
     bad_rows: Literal["error", "skip"] = Field(
         "error", description="an image that cannot be decoded, or without a label: stop, or count"
     )
-    image_size: tuple[PositiveInt, PositiveInt] = Field(
-        (32, 32), strict=False, description="height and width, in pixels, that all images are brought to"
+    image_size: ImageSize = Field(
+        (32, 32),
+        description="height and width, in pixels, that all images are brought to; one number is for a square",
     )
     resize: Literal["stretch", "crop"] = Field(
         "stretch", description="an image of another shape: stretch it, or crop the longer side around the centre"
