@@ -146,6 +146,15 @@ def test_files_override_the_sample(write_config, tmp_path):
     assert config.inputs.train == schema.Source(files=("a.csv",))
 
 
+def test_files_of_the_home_directory(write_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.csv").write_text("text,label\n")
+    overrides = ["inputs.train.files=~/a.csv", "inputs.eval.files=[~/*.csv, a.csv]"]
+    config = load.load(write_config(), overrides)
+    assert config.inputs.train.files == (f"{tmp_path}/a.csv",)
+    assert config.inputs.eval.files == (f"{tmp_path}/*.csv", "a.csv")
+
+
 @pytest.mark.parametrize(
     ("source", "problem"),
     [

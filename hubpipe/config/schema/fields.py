@@ -1,6 +1,7 @@
 """Types of keys that several sections have."""
 
 import codecs
+import os
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -52,7 +53,7 @@ def _as_list(value: Any) -> Any:
 
 ONE_AS_LIST = BeforeValidator(_as_list)
 Files = Annotated[
-    tuple[Text, ...],
+    tuple[Annotated[Text, AfterValidator(os.path.expanduser)], ...],  # ~ is the home directory
     Field(min_length=1, strict=False),
     ONE_AS_LIST,
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
