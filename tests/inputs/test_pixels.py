@@ -33,6 +33,24 @@ def test_a_grey_image_has_three_channels():
     )
 
 
+def test_transparency_is_dropped():
+    with_alpha = np.concatenate([IMAGE, np.zeros_like(IMAGE[:, :, :1])], axis=2)
+    np.testing.assert_array_equal(decoded(pictures.encoded(with_alpha), (6, 8)), IMAGE)
+
+
+def test_16_bits_are_scaled_from_their_full_range():
+    with tf.Graph().as_default(), tf1.Session() as session:
+        content = session.run(tf.io.encode_png(tf.constant([[[0], [0x8000], [0xFFFF]]], tf.uint16)))
+    assert decoded(content, (1, 3))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_exif_orientation_is_not_applied():
+    plain = pictures.encoded(IMAGE, "jpeg")
+    turn = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(turn) + 2) + turn + plain[2:]
+    np.testing.assert_array_equal(decoded(turned, (6, 8)), decoded(plain, (6, 8)))
+
+
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
 @pytest.mark.parametrize("resize", ["stretch", "crop"])
 @pytest.mark.parametrize("size", [(3, 5), (16, 16), (4, 4), (1, 1)])
