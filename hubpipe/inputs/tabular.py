@@ -16,6 +16,7 @@ from hubpipe.files import atomic
 from hubpipe.inputs import cache, feeding, prepared, rows, tabular_columns, tabular_rows, targets
 
 _TABLE = "table.json"
+_MAX_SHOWN = 5  # places of columns in a message
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -221,6 +222,7 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
         raise errors.InputError(f"no column of the training data is a feature ({'; '.join(notes) or 'none'})")
     _check_names(taken)
     learned = [taken[name].learned(directory).model_dump(mode="json") for name in sorted(taken)]
+    notes += _unnamed(source) if others else []
     content = {"columns": learned, "missing": section.missing, "notes": notes}
     atomic.write_file(os.path.join(directory, _TABLE), json.dumps(content, indent=1).encode())
 
@@ -245,6 +247,15 @@ def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         taken[name] = column
     found = [f"{kind}: {', '.join(sorted(names))}" for kind, names in sorted(by_kind.items())]
     return taken, [*found, *sorted(others)]
+
+
+def _unnamed(source: tabular_rows.Source) -> list[str]:
+    """A line on the columns that have no name, if there are some."""
+    places = source.unnamed()
+    if len(places) < 2:
+        return [f"column {place} has no name and is left out" for place in places]
+    shown = ", ".join(map(str, places[:_MAX_SHOWN])) + (", ..." if len(places) > _MAX_SHOWN else "")
+    return [f"columns {shown} have no name and are left out"]
 
 
 def _check_names(columns: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ The rules, for all formats:
 - Numbers of jsonl are as written, those of TFRecord and Parquet as Python writes them; bools are true and false;
   dates and times of Parquet as in ISO 8601.
 - csv and tsv are as in hubpipe.inputs.rows; in them and in Parquet all columns that are named must be there.
+- A column or key without a name is never a feature.
 """
 
 import dataclasses
@@ -88,7 +89,7 @@ class Reading:
         """Whether a column is the label, the weight or a feature."""
         if column in (self.label, self.weight, *self.named):
             return True
-        return self.takes_others and column not in self.exclude
+        return self.takes_others and column != "" and column not in self.exclude
 
 
 def format_of(path: str) -> str:
@@ -133,6 +134,16 @@ class Files:
             if row is not None and kind in _SAME_COLUMNS:  # what the first file has, the others must have
                 reading = dataclasses.replace(reading, named=tuple(dict.fromkeys((*reading.named, *row.values))))
 
+    def unnamed(self) -> list[int]:
+        """The places, counted from 1, of columns without a name in the first file, if it is csv or tsv."""
+        path = rows.expand(self.paths)[0]
+        kind, dialect = self._format(path), self.reading.dialect
+        if kind not in _TABLES:
+            return []
+        with dialect.open(path) as file:
+            names, _ = rows.read_table(file, path, dialect.separator(kind), self.reading.columns, None)
+        return [place for place, name in enumerate(names, start=1) if not name]
+
     def identity(self) -> dict[str, Any]:
         """Describes what the rows depend on, for JSON: contents and how they are read, not the files' names."""
         files = [[self._format(path), _sha256(path)] for path in rows.expand(self.paths)]
@@ -165,6 +176,10 @@ class Sample:
             for number, row in enumerate(module.read_table(self.split), start=1)
         )
         return _rows(records, self.reading, skipped)
+
+    def unnamed(self) -> list[int]:
+        """See Files.unnamed; none."""
+        return []
 
     def identity(self) -> dict[str, Any]:
         """Describes what the rows depend on: the files read, and the module that reads them."""

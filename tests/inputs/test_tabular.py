@@ -142,6 +142,18 @@ def test_kinds_that_the_data_tell(prepare):
     assert {column.column: column.kind for column in data.table.columns}["age"] == "categorical"
 
 
+def test_columns_without_a_name_are_left_out(prepare):
+    train, evaluation = "a,paid\n1,no\n1,no\n2,yes\n", "a,paid\n2,no\n"
+    indexed = {"train": ",a,paid\n7,1,no\n2,1,no\n5,2,yes\n", "evaluation": ",a,paid\n2,2,no\n"}
+    data, _ = prepare(features="auto", **indexed)
+    assert data.notes == ("numeric: a", "column 1 has no name and is left out")
+    data, _ = prepare(features={"a": "numeric"}, **indexed)
+    assert data.notes == ()
+    wide = {"train": train.replace("\n", ",,\n"), "evaluation": evaluation.replace("\n", ",,\n")}
+    data, _ = prepare(features="auto", **wide)
+    assert data.notes == ("numeric: a", "columns 3, 4 have no name and are left out")
+
+
 def test_rows_that_name_their_columns(prepare, tmp_path):
     lines = [{"age": 3, "paid": "no"}, {"age": 1, "paid": "no"}]
     lines += [{"age": 2, "paid": "yes", "late": 5}, {"age": 2, "paid": "yes", "late": 7}]

@@ -146,6 +146,16 @@ def test_columns_must_be_there(read):
     assert "no column 'w'" in problem(read, "a.parquet", {"y": ["no"]}, weight="w")
 
 
+def test_columns_without_a_name_are_not_read(read, tmp_path):
+    expected = [({"a": "1"}, "no")]
+    assert values(read("a.csv", ",a,y,,\n7,1,no,8,9\n")) == expected
+    source = tabular_rows.Files((str(tmp_path / "a.csv"),), READING)
+    assert source.unnamed() == [1, 4, 5]
+    assert values(read("a.jsonl", '{"": 7, "a": 1, "y": "no"}\n')) == expected
+    assert values(read("a.parquet", {"": [7], "a": [1], "y": ["no"]})) == expected
+    assert tabular_rows.Files((str(tmp_path / "a.parquet"),), READING).unnamed() == []
+
+
 def test_later_files_have_the_columns_of_the_first(tmp_path):
     (tmp_path / "1.csv").write_text("a,b,y\n1,2,no\n")
     (tmp_path / "2.csv").write_text("y,a\nno,1\n")
