@@ -32,7 +32,7 @@ def number(text: str, decimal: str = ".") -> float:
         text: the number.
         decimal: what stands before its decimals, a point or a comma.
     Raises:
-        InputError: it is none, or not finite.
+        InputError: it is none, or more than float32 holds.
     """
     if not text:
         return math.nan
@@ -43,6 +43,8 @@ def number(text: str, decimal: str = ".") -> float:
     if not math.isfinite(value) or "_" in text:
         hint = rows.comma_hint([text]) if decimal == "." else ""
         raise errors.InputError(f"is not a number ({text!r}){hint}")
+    if abs(value) > (largest := targets.LARGEST_FLOAT32):
+        raise errors.InputError(f"is a number beyond {largest:.1e}, the largest of float32 ({text!r})")
     return value
 
 

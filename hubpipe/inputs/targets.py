@@ -21,7 +21,7 @@ from hubpipe.config import schema
 from hubpipe.inputs import rows, vocab
 
 _MAX_SHOWN = 5  # labels in a message
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class Target(Protocol):
@@ -267,7 +267,7 @@ def _finite(written: str, what: str) -> float:
         value = float(written) if "_" not in written else math.nan
     except ValueError:
         value = math.nan
-    if not abs(value) <= _LARGEST:
+    if not abs(value) <= LARGEST_FLOAT32:
         raise errors.InputError(f"{what} {written!r} is no finite number")
     return value
 

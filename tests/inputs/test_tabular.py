@@ -212,6 +212,7 @@ def test_serving_input_fn(prepare):
 def test_bad_rows_are_errors_or_counted(prepare):
     bad = TRAIN.replace("4,30", "4,thirty").replace("2024-01-04", "2024-02-30")
     assert "train.csv:5: 'age' is not a number ('thirty')" in problem(prepare, train=bad)
+    assert "train.csv:5: 'age' is a number beyond" in problem(prepare, train=TRAIN.replace("4,30", "4,1e300"))
     data, _ = prepare(train=bad, bad_rows="skip", features={"age": "numeric", "since": "date"})
     assert (data.num_train, data.skipped["train"].count) == (3, 2)
     assert "'since' is no date as in the training data ('2024-02-30')" in data.skipped["train"].reasons[1]

@@ -55,6 +55,15 @@ def test_what_is_no_number(text):
     assert str(caught.value) == f"is not a number ({text!r})"
 
 
+@pytest.mark.parametrize("text", ["1e39", "-1e300"])
+def test_what_float32_does_not_hold(text):
+    assert tabular_columns.number("3.4e38") == 3.4e38
+    with pytest.raises(errors.InputError) as caught:
+        tabular_columns.number(text)
+    assert str(caught.value) == f"is a number beyond 3.4e+38, the largest of float32 ({text!r})"
+    assert decided("1", "1", text) == "categorical"
+
+
 def test_numeric_statistics_leave_missing_values_out():
     found = learned(numeric(), ["1", "", "3"])
     assert (found.mean, found.std, found.boundaries, found.missing_indicator) == (2.0, 1.0, (), True)
