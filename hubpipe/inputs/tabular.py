@@ -236,7 +236,7 @@ def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     taken, by_kind, others = {}, {}, []
     for name, column in columns.items():
         if isinstance(column, tabular_columns.Auto):
-            hint = column.comma_hint
+            hint = column.hint
             column, kind = column.decided()
             if column is None:
                 others.append(f"{name!r} is left out: {kind}")

@@ -22,6 +22,8 @@ MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
 _CODE = re.compile(r"[+-]?0[0-9]")
 _MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
 _MAX_COUNTED = 200_000  # different values of a column whose kind is not known
+_MIN_SHARE = 0.9  # of numbers or dates in a column that looks as if it were meant to have nothing else
+_IN_WORDS = {"numeric": "numbers", "date": "dates"}
 _MIN_RISING = 10  # fewer numbers may well rise by chance
 
 
@@ -207,6 +209,7 @@ class Auto:
             "date": Date(name, schema.DateFeature(kind="date"), decimal),
             "categorical": Categorical(name, schema.CategoricalFeature(kind="categorical"), decimal),
         }
+        self._unfit: dict[str, tuple[Any, str]] = {}  # the others, each with the first value that it cannot take
 
     def parse(self, text: str) -> str:
         """Takes any text."""
@@ -219,12 +222,13 @@ class Auto:
             self._present += 1
             self._values.add(value)
             if _CODE.match(value) and self._decimal not in value:
-                self._fitting.pop("numeric", None)
+                for columns in (self._fitting, self._unfit):
+                    columns.pop("numeric", None)
         for kind, column in list(self._fitting.items()):
             try:
                 parsed = column.parse(value)
             except errors.InputError:
-                del self._fitting[kind]
+                self._unfit[kind] = self._fitting.pop(kind), value
                 continue
             column.add(parsed)
             if value and kind == "numeric":
@@ -242,13 +246,34 @@ class Auto:
             return None, "it only counts the rows"
         again = sum(count for count in self._values.counts.values() if count > 1)
         if kind == "categorical" and again < self._present / 2:
-            return None, f"most of its values occur once{self.comma_hint}"
+            return None, f"most of its values occur once{self.hint}"
         return column, kind
 
     @property
-    def comma_hint(self) -> str:
-        """See rows.comma_hint."""
-        return rows.comma_hint(self._values.counts)
+    def hint(self) -> str:
+        """What to do if the column was meant to have numbers or dates, but has other values, too; or ""."""
+        return rows.comma_hint(self._values.counts) or "".join(map(self._of_few_unfit, self._unfit))
+
+    def _of_few_unfit(self, kind: str) -> str:
+        column, value = self._unfit[kind]
+        total = sum(self._values.counts.values())  # less than all of very many different values
+        fitting = sum(count for text, count in self._values.counts.items() if _fits(column, text))
+        if fitting < max(_MIN_SHARE * total, 1):
+            return ""
+        share = f"{fitting} of {total}" if total == self._present else "nearly all"
+        return (
+            f"; {share} are {_IN_WORDS[kind]}, but not {rows.shown(value)}: if it means no value, add it to "
+            "inputs.missing, else correct it"
+        )
+
+
+def _fits(column: Any, text: str) -> bool:
+    """Whether a column can take a value."""
+    try:
+        column.parse(text)
+    except errors.InputError:
+        return False
+    return True
 
 
 LEARNERS = {

@@ -154,6 +154,18 @@ def test_columns_without_a_name_are_left_out(prepare):
     assert data.notes == ("numeric: a", "columns 3, 4 have no name and are left out")
 
 
+def test_a_column_that_is_nearly_all_numbers(prepare):
+    train = "a,paid\n" + "1,no\n2,yes\n" * 10 + "-,no\n"
+    data, _ = prepare(train=train, evaluation="a,paid\n2,no\n", features="auto")
+    hint = "if it means no value, add it to inputs.missing, else correct it"
+    assert data.notes == (
+        "categorical: a",
+        f"'a' is categorical; 20 of 21 are numbers, but not '-': {hint}",
+    )
+    data, _ = prepare(train=train.replace("-", "NAN"), evaluation="a,paid\n2,no\n", features="auto")
+    assert data.notes == ("numeric: a",)
+
+
 def test_rows_that_name_their_columns(prepare, tmp_path):
     lines = [{"age": 3, "paid": "no"}, {"age": 1, "paid": "no"}]
     lines += [{"age": 2, "paid": "yes", "late": 5}, {"age": 2, "paid": "yes", "late": 7}]

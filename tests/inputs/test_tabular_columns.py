@@ -165,10 +165,25 @@ def test_kinds_that_the_data_tell(texts, kind):
     assert decided(*texts) == kind
 
 
+@pytest.mark.parametrize("unfit", ["n.a.", "inf", "12%", "$1,234.00", "1e39"])
+def test_a_value_that_alone_is_no_number_is_named(unfit):
+    numbers = [str(number / 2) for number in range(19)]
+    what_to_do = "if it means no value, add it to inputs.missing, else correct it"
+    hint = f"; 19 of 20 are numbers, but not {unfit!r}: {what_to_do}"
+    assert decided(*numbers, unfit, "") == f"most of its values occur once{hint}"
+    assert decided(unfit, *numbers) == f"most of its values occur once{hint}"
+    assert decided(*numbers, *["-", "x", "y"]) == "most of its values occur once"
+    assert decided(unfit, *numbers, "007") == "most of its values occur once"
+    dates = [f"2024-01-{day}" for day in range(10, 29)]
+    said = decided(*dates, "soon")
+    assert said == f"most of its values occur once; 19 of 20 are dates, but not 'soon': {what_to_do}"
+
+
 def test_many_different_texts_are_told_in_bounded_memory(monkeypatch):
     monkeypatch.setattr(tabular_columns, "_MAX_COUNTED", 10)
     assert decided(*map("text {}".format, range(100))) == "most of its values occur once"
     assert decided(*(f"text {number % 5}" for number in range(100))) == "categorical"
+    assert "; nearly all are numbers, but not '-'" in decided("-", *(str(number / 2) for number in range(99)))
 
 
 def test_what_is_stored():

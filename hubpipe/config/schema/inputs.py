@@ -178,7 +178,7 @@ class TabularInputs(Section):
     )
     exclude: tuple[Text, ...] = Field((), strict=False, description="columns that '*' does not stand for")
     missing: tuple[str, ...] = Field(
-        ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"),
+        ("", "?", "NA", "N/A", "NaN", "nan", "NAN", "NULL", "null", "None"),
         strict=False,
         description="texts that stand for no value, here and in the module",
     )
