@@ -6,6 +6,7 @@ numbers that rise from row to row, since they only count them, and texts most of
 """
 
 import functools
+import hashlib
 import math
 import os
 import random
@@ -22,6 +23,7 @@ MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
 _CODE = re.compile(r"[+-]?0[0-9]")
 _MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
 _MAX_COUNTED = 200_000  # different values of a column whose kind is not known
+_MAX_NAME_CHARS, _DIGEST_CHARS = 100, 12  # of a column in the name of a file, and what stands for the rest
 _MIN_SHARE = 0.9  # of numbers or dates in a column that looks as if it were meant to have nothing else
 _IN_WORDS = {"numeric": "numbers", "date": "dates"}
 _MIN_RISING = 10  # fewer numbers may well rise by chance
@@ -138,12 +140,19 @@ class Categorical:
                     "lower its min_count, or leave it out"
                 )
             tokens = [MISSING, *(token for token in frequent if token != MISSING)]
-            path = f"vocabulary_{schema.input_name(self._name)}.txt"
+            path = f"vocabulary_{_file_name(schema.input_name(self._name))}.txt"
             size, buckets = len(tokens), feature.oov_buckets
             vocab.write(os.path.join(directory, path), tokens)
         return schema.CategoricalColumn(
             kind="categorical", column=self._name, vocabulary_path=path, size=size, buckets=buckets
         )
+
+
+def _file_name(name: str) -> str:
+    """A name as far as one of a file may be long, still different from others."""
+    if len(name) <= _MAX_NAME_CHARS:
+        return name
+    return f"{name[:_MAX_NAME_CHARS]}_{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARS]}"
 
 
 class Date:

@@ -100,6 +100,15 @@ def test_a_vocabulary(tmp_path):
     assert (found.vocabulary_path, found.size, found.buckets) == ("vocabulary_job_title.txt", 3, 3)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "\u5217" * 60])
+def test_vocabularies_of_long_names(name, tmp_path):
+    feature = schema.CategoricalFeature(kind="categorical")
+    paths = [learned(feature, ["a", "a"], tmp_path, name=name + end).vocabulary_path for end in "pq"]
+    assert len({*paths}) == 2
+    assert max(map(len, paths)) < 130
+    assert all(vocab.read(tmp_path / path) == ["<missing>", "a"] for path in paths)
+
+
 def test_hashes_have_no_vocabulary(tmp_path):
     found = learned(schema.CategoricalFeature(kind="categorical", hash_buckets=7), ["a"], tmp_path)
     assert (found.vocabulary_path, found.size, found.buckets) == (None, 0, 7)
