@@ -30,7 +30,7 @@ LABEL = "label"
 WEIGHT = "weight"
 
 _ABOUT = "about.json"
-_LAYOUT = 3  # of an entry; part of the name, so that another hubpipe never misreads it
+_LAYOUT = 4  # of an entry; part of the name, so that another hubpipe never misreads it
 
 
 @dataclasses.dataclass(frozen=True)

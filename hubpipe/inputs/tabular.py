@@ -164,8 +164,10 @@ def _prepared_source(
 
 def _stored(source: tabular_rows.Source, table: schema.Table, skipped: rows.Skipped | None) -> Iterator[_Row]:
     """Yields the rows that fit the table."""
+    missing = tabular_columns.missing_numbers(source.reading.missing)
     convert = {
-        column.column: tabular_columns.converter(column, source.reading.decimal) for column in table.columns
+        column.column: tabular_columns.converter(column, source.reading.decimal, missing)
+        for column in table.columns
     }
     names = {column.column: column.name for column in table.columns}
     for row in source.rows(skipped):
@@ -195,7 +197,7 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
     """Writes what the rows tell of the features: the table with lines on what was inferred, and vocabularies."""
     skipped = rows.Skipped() if section.bad_rows == "skip" else None
     others = section.features.get(schema.OTHERS)
-    learner = functools.partial(_learner, decimal=source.reading.decimal)
+    learner = functools.partial(_learner, source.reading)
     columns = {name: learner(name, section.features[name]) for name in section.features if name != schema.OTHERS}
     seen: set[str] = set()
     count = 0
@@ -227,8 +229,9 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
     atomic.write_file(os.path.join(directory, _TABLE), json.dumps(content, indent=1).encode())
 
 
-def _learner(name: str, feature: schema.Feature, *, decimal: str) -> Any:
-    return tabular_columns.LEARNERS[type(feature)](name, feature, decimal)
+def _learner(reading: tabular_rows.Reading, name: str, feature: schema.Feature) -> Any:
+    missing = tabular_columns.missing_numbers(reading.missing)
+    return tabular_columns.LEARNERS[type(feature)](name, feature, reading.decimal, missing)
 
 
 def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

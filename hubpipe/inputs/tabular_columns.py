@@ -11,13 +11,15 @@ import math
 import os
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hubpipe import errors
 from hubpipe.config import schema
 from hubpipe.inputs import rows, tabular_dates, targets, vocab
 
+Missing = frozenset[float]  # numbers that stand for no value
+NONE: Missing = frozenset()
 MISSING = "<missing>"  # what a vocabulary calls a missing value; its first line
 
 _CODE = re.compile(r"[+-]?0[0-9]")
@@ -29,12 +31,24 @@ _IN_WORDS = {"numeric": "numbers", "date": "dates"}
 _MIN_RISING = 10  # fewer numbers may well rise by chance
 
 
-def number(text: str, decimal: str = ".") -> float:
+def missing_numbers(texts: Iterable[str]) -> Missing:
+    """The numbers among texts that stand for no value; the module compares numbers, so -999.0 is -999."""
+    found = set()
+    for text in texts:
+        try:
+            found.add(number(text))
+        except errors.InputError:
+            continue
+    return frozenset(value for value in found if not math.isnan(value))
+
+
+def number(text: str, decimal: str = ".", missing: Missing = NONE) -> float:
     """Reads a number, NaN for a missing one.
 
     Args:
         text: the number.
         decimal: what stands before its decimals, a point or a comma.
+        missing: numbers that stand for no value.
     Raises:
         InputError: it is none, or more than float32 holds.
     """
@@ -49,14 +63,15 @@ def number(text: str, decimal: str = ".") -> float:
         raise errors.InputError(f"is not a number ({text!r}){hint}")
     if abs(value) > (largest := targets.LARGEST_FLOAT32):
         raise errors.InputError(f"is a number beyond {largest:.1e}, the largest of float32 ({text!r})")
-    return value
+    return math.nan if value in missing else value
 
 
 class Numeric:
     """A column of numbers."""
 
-    def __init__(self, name: str, feature: schema.NumericFeature, decimal: str):
-        self._name, self._feature, self._decimal = name, feature, decimal
+    def __init__(self, name: str, feature: schema.NumericFeature, decimal: str, missing: Missing = NONE):
+        self._name, self._feature = name, feature
+        self._decimal, self._numbers_missing = decimal, missing
         self._moments = targets.Moments()
         self._count = self._missing = 0
         self._sampled: list[float] = []
@@ -64,7 +79,7 @@ class Numeric:
 
     def parse(self, text: str) -> float:
         """See number."""
-        return number(text, self._decimal)
+        return number(text, self._decimal, self._numbers_missing)
 
     def add(self, value: float) -> None:
         """Takes the value of one row in."""
@@ -114,8 +129,8 @@ class Numeric:
 class Categorical:
     """A column of categories."""
 
-    def __init__(self, name: str, feature: schema.CategoricalFeature, decimal: str):
-        del decimal
+    def __init__(self, name: str, feature: schema.CategoricalFeature, decimal: str, missing: Missing = NONE):
+        del decimal, missing
         self._name, self._feature = name, feature
         self._values = vocab.Counts()
 
@@ -158,8 +173,8 @@ def _file_name(name: str) -> str:
 class Date:
     """A column of dates."""
 
-    def __init__(self, name: str, feature: schema.DateFeature, decimal: str):
-        del decimal
+    def __init__(self, name: str, feature: schema.DateFeature, decimal: str, missing: Missing = NONE):
+        del decimal, missing
         self._name, self._feature = name, feature
         self._format = tabular_dates.format_of(feature.format)
         if "hour" in feature.parts and "H" not in self._format.groups:
@@ -205,7 +220,7 @@ class Date:
 class Auto:
     """A column whose kind the rows will tell."""
 
-    def __init__(self, name: str, feature: schema.AutoFeature, decimal: str):
+    def __init__(self, name: str, feature: schema.AutoFeature, decimal: str, missing: Missing = NONE):
         del feature
         self._decimal = decimal
         self._values = vocab.Counts(max_counted=_MAX_COUNTED)
@@ -214,7 +229,7 @@ class Auto:
         self._is_rising = True
         # Those that the values so far fit, the most special first.
         self._fitting: dict[str, Any] = {
-            "numeric": Numeric(name, schema.NumericFeature(kind="numeric"), decimal),
+            "numeric": Numeric(name, schema.NumericFeature(kind="numeric"), decimal, missing),
             "date": Date(name, schema.DateFeature(kind="date"), decimal),
             "categorical": Categorical(name, schema.CategoricalFeature(kind="categorical"), decimal),
         }
@@ -240,7 +255,7 @@ class Auto:
                 self._unfit[kind] = self._fitting.pop(kind), value
                 continue
             column.add(parsed)
-            if value and kind == "numeric":
+            if kind == "numeric" and not math.isnan(parsed):
                 self._is_rising = self._is_rising and parsed.is_integer() and parsed > self._last
                 self._last = parsed
 
@@ -293,7 +308,9 @@ LEARNERS = {
 }
 
 
-def converter(column: schema.Column, decimal: str = ".") -> Callable[[str], float | str]:
+def converter(
+    column: schema.Column, decimal: str = ".", missing: Missing = NONE
+) -> Callable[[str], float | str]:
     """A function of a value, "" if it is missing, to what is kept of it: a number of a numeric column, else text.
 
     It raises InputError for a text that the column cannot have.
@@ -301,9 +318,10 @@ def converter(column: schema.Column, decimal: str = ".") -> Callable[[str], floa
     Args:
         column: its column.
         decimal: what stands before the decimals of numbers.
+        missing: numbers that stand for no value.
     """
     if isinstance(column, schema.NumericColumn):
-        return functools.partial(number, decimal=decimal)
+        return functools.partial(number, decimal=decimal, missing=missing)
     return functools.partial(_date, _format(column)) if isinstance(column, schema.DateColumn) else str
 
 

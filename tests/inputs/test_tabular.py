@@ -166,6 +166,16 @@ def test_a_column_that_is_nearly_all_numbers(prepare):
     assert data.notes == ("numeric: a",)
 
 
+@pytest.mark.parametrize("features", ["auto", {"a": "numeric"}])
+def test_numbers_that_stand_for_no_value_are_compared_as_numbers(prepare, features):
+    train = "a,paid\n-999.0,no\n1,no\n3,yes\n-999,yes\n-9.99e2,no\n"
+    data, _ = prepare(train=train, evaluation="a,paid\n-999.0,no\n", features=features, missing=["", "?", "-999"])
+    (column,) = data.table.columns
+    assert (column.mean, column.std, column.missing_indicator) == (2.0, 1.0, True)
+    ((found, _),) = batches(data, "eval", batch_size=1)
+    assert np.isnan(found["a"]).all()
+
+
 def test_rows_that_name_their_columns(prepare, tmp_path):
     lines = [{"age": 3, "paid": "no"}, {"age": 1, "paid": "no"}]
     lines += [{"age": 2, "paid": "yes", "late": 5}, {"age": 2, "paid": "yes", "late": 7}]

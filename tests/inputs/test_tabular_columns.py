@@ -64,6 +64,13 @@ def test_what_float32_does_not_hold(text):
     assert decided("1", "1", text) == "categorical"
 
 
+def test_numbers_that_stand_for_no_value():
+    missing = tabular_columns.missing_numbers(["", "?", "nan", "inf", "-999", "0.5"])
+    assert missing == {-999.0, 0.5}
+    assert math.isnan(tabular_columns.number("-999.0", missing=missing))
+    assert tabular_columns.number("-999.1", missing=missing) == -999.1
+
+
 def test_numeric_statistics_leave_missing_values_out():
     found = learned(numeric(), ["1", "", "3"])
     assert (found.mean, found.std, found.boundaries, found.missing_indicator) == (2.0, 1.0, (), True)
