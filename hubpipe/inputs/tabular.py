@@ -1,10 +1,11 @@
 """Tables: data files to input_fn, and the serving_input_fn."""
 
+import collections
 import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -59,11 +60,11 @@ def prepare_section(section: schema.TabularInputs, model: schema.Model, *, cache
     features = {name: feature.model_dump() for name, feature in section.features.items()}
     identity = {"kind": "columns", "source": source.identity(), "features": features, "bad_rows": section.bad_rows}
     directory = cache.entry(cache_dir, identity, functools.partial(_learn, source, section))
-    table, notes = _read_learned(directory)
+    table, common, notes = _read_learned(directory)
     data = prepared.prepare(
         cache_dir,
         train=_prepared_source(section, "train", target, table),
-        evaluation=_prepared_source(section, "eval", target, table),
+        evaluation=_prepared_source(section, "eval", target, table, common),
         target=target,
         reading={"kind": "tabular", "columns": [[column.kind, column.column] for column in table.columns]},
         skip_bad_rows=section.bad_rows == "skip",
@@ -151,32 +152,55 @@ def _source(
 
 
 def _prepared_source(
-    section: schema.TabularInputs, split: str, target: targets.Target, table: schema.Table
+    section: schema.TabularInputs,
+    split: str,
+    target: targets.Target,
+    table: schema.Table,
+    common: Sequence[str] = (),
 ) -> prepared.Source:
-    """The rows of a split as they are stored; all columns that are features must be there."""
+    """The rows of a split as they are stored; all columns that are features must be there.
+
+    Formats whose rows name their columns may lack them, but not those of `common` in every row.
+    """
     source = _source(section, split, target, named=_columns(table))
     return prepared.Source(
         source.identity(),
-        lambda skipped: _stored(source, table, skipped),
+        lambda skipped: _stored(source, table, skipped, common),
         lambda skipped: (row.label for row in _stored(source, table, skipped)),
     )
 
 
-def _stored(source: tabular_rows.Source, table: schema.Table, skipped: rows.Skipped | None) -> Iterator[_Row]:
-    """Yields the rows that fit the table."""
+def _stored(
+    source: tabular_rows.Source, table: schema.Table, skipped: rows.Skipped | None, common: Sequence[str] = ()
+) -> Iterator[_Row]:
+    """Yields the rows that fit the table; InputError if there are some, and none has a column of `common`."""
     missing = tabular_columns.missing_numbers(source.reading.missing)
     convert = {
         column.column: tabular_columns.converter(column, source.reading.decimal, missing)
         for column in table.columns
     }
     names = {column.column: column.name for column in table.columns}
+    seen: set[str] = set()
+    row = None
     for row in source.rows(skipped):
+        seen.update(row.values)
         values = _converted(row, convert, skipped)
         if values is not None:
             stored = {
                 names[name]: value.encode() if isinstance(value, str) else value for name, value in values.items()
             }
             yield _Row(stored, row.label, row.weight, row.where, list(values.items()))
+    if row is not None:
+        _check_common(common, seen)
+
+
+def _check_common(common: Sequence[str], seen: Collection[str]) -> None:
+    lacking = [name for name in common if name not in seen]
+    if lacking:
+        raise errors.InputError(
+            f"no row of the evaluation data has {lacking[0]!r}, a feature that most training rows have; "
+            "if it has no value in any of them, let one row say so, as null"
+        )
 
 
 def _converted(
@@ -194,12 +218,13 @@ def _converted(
 
 
 def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory: str) -> None:
-    """Writes what the rows tell of the features: the table with lines on what was inferred, and vocabularies."""
+    """Writes what the rows tell of the features: the table, with columns that most rows have and lines on what was
+    inferred, and vocabularies."""
     skipped = rows.Skipped() if section.bad_rows == "skip" else None
     others = section.features.get(schema.OTHERS)
     learner = functools.partial(_learner, source.reading)
     columns = {name: learner(name, section.features[name]) for name in section.features if name != schema.OTHERS}
-    seen: set[str] = set()
+    seen: collections.Counter[str] = collections.Counter()
     count = 0
     for row in source.rows(skipped):
         for name in row.values.keys() - columns.keys():
@@ -211,11 +236,11 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
             continue
         for name, value in values.items():
             columns[name].add(value)
-        seen.update(row.values)
+        seen.update(row.values.keys())
         count += 1
     if not count:
         raise errors.InputError(f"no rows to use ({skipped or 'the files hold none'})")
-    lacking = sorted(columns.keys() - seen)
+    lacking = sorted(columns.keys() - seen.keys())
     if lacking:
         known = ", ".join(sorted(seen)) or "none"
         raise errors.InputError(f"no row of the training data has {lacking[0]!r}. Columns: {known}")
@@ -225,7 +250,8 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
     _check_names(taken)
     learned = [taken[name].learned(directory).model_dump(mode="json") for name in sorted(taken)]
     notes += _unnamed(source) if others else []
-    content = {"columns": learned, "missing": section.missing, "notes": notes}
+    common = [name for name in sorted(taken) if seen[name] > count / 2]
+    content = {"columns": learned, "missing": section.missing, "common": common, "notes": notes}
     atomic.write_file(os.path.join(directory, _TABLE), json.dumps(content, indent=1).encode())
 
 
@@ -274,12 +300,12 @@ def _check_names(columns: Mapping[str, Any]) -> None:
         names[name] = column
 
 
-def _read_learned(directory: str) -> tuple[schema.Table, tuple[str, ...]]:
-    """What _learn wrote, with whole paths."""
+def _read_learned(directory: str) -> tuple[schema.Table, list[str], tuple[str, ...]]:
+    """What _learn wrote: the table with whole paths, columns that most rows have, lines on what was inferred."""
     with open(os.path.join(directory, _TABLE), "rb") as file:
         learned = json.load(file)
-    notes = tuple(learned.pop("notes"))
+    common, notes = learned.pop("common"), tuple(learned.pop("notes"))
     for column in learned["columns"]:
         if column.get("vocabulary_path") is not None:
             column["vocabulary_path"] = os.path.join(directory, column["vocabulary_path"])
-    return schema.Table.model_validate_json(json.dumps(learned)), notes
+    return schema.Table.model_validate_json(json.dumps(learned)), common, notes

@@ -187,6 +187,22 @@ def test_rows_that_name_their_columns(prepare, tmp_path):
     assert not age.missing_indicator
 
 
+def test_columns_that_no_evaluation_row_names(prepare, tmp_path):
+    def files(evaluation):
+        lines = [{"age": 1, "paid": "no"}, {"age": 2, "rare": 3, "paid": "yes"}] + [{"age": 2, "paid": "no"}] * 2
+        for split, found in (("train", lines), ("eval", evaluation)):
+            (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, found)))
+        return {split: {"files": str(tmp_path / f"{split}.jsonl")} for split in ("train", "eval")}
+
+    said = problem(prepare, files=files([{"Age": 1, "paid": "no"}]), features={"age": "numeric"})
+    assert said == (
+        "no row of the evaluation data has 'age', a feature that most training rows have; "
+        "if it has no value in any of them, let one row say so, as null"
+    )
+    data, _ = prepare(files=files([{"age": None, "paid": "no"}]), features={"age": "numeric", "rare": "numeric"})
+    assert data.num_eval == 1
+
+
 def test_cached_data_are_used_again(prepare, monkeypatch):
     def read_again(*arguments):
         raise errors.InputError("read again")
