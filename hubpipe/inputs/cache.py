@@ -144,6 +144,8 @@ def write_records(
     target: targets.Target,
     labels: Sequence[str],
     skipped: rows.Skipped | None,
+    *,
+    where: str,
 ) -> None:
     """Writes the records of an entry.
 
@@ -154,6 +156,7 @@ def write_records(
         labels: the class names, those of the training data; empty if labels are no classes.
         skipped: counts the bad rows of `data`, and here those that `kept` leaves out; None if such a row is an
             error.
+        where: the section of the config that the rows are of, for messages.
     Raises:
         InputError: a bad row, see `kept`, no row at all, or none with a weight above 0.
     """
@@ -169,9 +172,9 @@ def write_records(
                 moments.add(stored, 1.0 if weight is None else weight)
             count += 1
     if not count:
-        raise errors.InputError(f"no rows to use ({skipped or 'the files hold none'})")
+        raise errors.InputError(f"{where}: no rows to use ({skipped or 'the files hold none'})")
     if not total:
-        raise errors.InputError(f"the weights of all {count} rows are 0; at least one must be above")
+        raise errors.InputError(f"{where}: the weights of all {count} rows are 0; at least one must be above")
     about = {
         "rows": count,
         "files": writer.count,

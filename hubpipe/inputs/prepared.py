@@ -111,12 +111,12 @@ def prepare(
         if names:
             vocab.write(os.path.join(directory, LABELS), names)
         counted = skipped()
-        cache.write_records(directory, train.read(counted), target, names, counted)
+        cache.write_records(directory, train.read(counted), target, names, counted, where="inputs.train")
         finish(directory)
 
     def fill_evaluation(directory: str) -> None:
         counted = skipped()
-        cache.write_records(directory, evaluation.read(counted), target, labels, counted)
+        cache.write_records(directory, evaluation.read(counted), target, labels, counted, where="inputs.eval")
 
     reading = {**reading, **target.describe(), "skip_bad_rows": skip_bad_rows, "is_weighted": is_weighted}
     train_identity = {"source": train.identity, **reading, "train": train_reading or {}}

@@ -239,7 +239,7 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
         seen.update(row.values.keys())
         count += 1
     if not count:
-        raise errors.InputError(f"no rows to use ({skipped or 'the files hold none'})")
+        raise errors.InputError(f"inputs.train: no rows to use ({skipped or 'the files hold none'})")
     lacking = sorted(columns.keys() - seen.keys())
     if lacking:
         known = ", ".join(sorted(seen)) or "none"

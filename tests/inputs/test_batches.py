@@ -1,5 +1,6 @@
 """hubpipe.inputs.batches, run in graph mode as an Estimator does."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -18,9 +19,10 @@ def write(directory):
     data = [rows.Row(f"text {n}", str(n), "a.csv", n) for n in range(COUNT)]
     labels = [str(n) for n in range(COUNT)]
     target = targets.create(schema.ClassificationHead(kind="classification"))
-    entry = cache.entry(
-        str(directory), {}, lambda staging: cache.write_records(staging, data, target, labels, None)
+    fill = functools.partial(
+        cache.write_records, data=data, target=target, labels=labels, skipped=None, where="inputs.train"
     )
+    entry = cache.entry(str(directory), {}, fill)
     return cache.read_records(entry).paths
 
 

@@ -15,7 +15,7 @@ ROWS = [rows.Row("aé", "x", "a.csv", 2), rows.Row("", "y", "a.csv", 3)]
 
 
 def fill(data, labels=("y", "x"), skipped=None, target=CLASSES):
-    return lambda directory: cache.write_records(directory, data, target, labels, skipped)
+    return lambda directory: cache.write_records(directory, data, target, labels, skipped, where="inputs.eval")
 
 
 def examples(paths):
@@ -96,7 +96,7 @@ def test_unknown_label(tmp_path):
 
 
 def test_no_rows(tmp_path):
-    with pytest.raises(errors.InputError, match="no rows to use"):
+    with pytest.raises(errors.InputError, match="^inputs.eval: no rows to use"):
         cache.entry(str(tmp_path), {}, fill([]))
     with pytest.raises(
         errors.InputError, match="no rows to use .2 rows skipped, such as a.csv:2: label 'x' is not"
