@@ -9,6 +9,7 @@ A row may have a weight, a finite number >= 0, if the inputs name a column of we
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from hubpipe.config import schema
 from hubpipe.inputs import rows, vocab
 
 _MAX_SHOWN = 5  # labels in a message
+_MANY_CLASSES = 20  # of which most have fractions where labels are no classes at all
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -112,9 +114,9 @@ class TwoClasses(Classes):
         """See Target; the negative class, then the positive one."""
         names = vocab.build_labels(found)
         if len(names) != 2:
-            shown = ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
             raise errors.InputError(
-                f"labels of the training data: {len(names)} ({shown}); the head binary takes 2, classification any"
+                f"labels of the training data: {len(names)} ({_shown(names)}); the head binary takes 2, "
+                "classification any"
             )
         positive = self.head.positive
         if positive is None:
@@ -257,8 +259,41 @@ class Moments:
 
 def _number(name: str, numbers: dict[str, int]) -> int:
     if name not in numbers:
-        raise errors.InputError(f"label {name!r} is not in the training data")
+        known = _shown(list(itertools.islice(numbers, _MAX_SHOWN + 1)))
+        raise errors.InputError(f"label {name!r} is not in the training data ({known}){_hint(name, numbers)}")
     return numbers[name]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
+
+
+def _hint(name: str, numbers: dict[str, int]) -> str:
+    """What to do about an unknown label, if that is plain; looks at few classes, as many rows may have one."""
+    for other in _otherwise_written(name):
+        if other in numbers:
+            alias = f"inputs.label_aliases: {{{name!r}: {other!r}}}"
+            return f"; if it means {other!r}, write it so, or in tables set {alias}"
+    first = list(itertools.islice(numbers, _MANY_CLASSES))
+    if len(first) == _MANY_CLASSES and sum(map(_has_fraction, first)) > _MANY_CLASSES / 2:
+        return "; labels that are measured, not classes, need model_fn.head.kind=regression selection.metric=rmse"
+    return ""
+
+
+def _otherwise_written(name: str) -> list[str]:
+    """The same in another case, or the same number as others would write it."""
+    try:
+        value = float(name)
+    except ValueError:
+        return [name.lower(), name.upper(), name.capitalize(), name.title()]
+    return [f"{value:.0f}", f"{value:.1f}", repr(value)] if float(f"{value:.0f}") == value else [repr(value)]
+
+
+def _has_fraction(name: str) -> bool:
+    try:
+        return not float(name).is_integer()
+    except ValueError:
+        return False
 
 
 def _finite(written: str, what: str) -> float:

@@ -125,7 +125,7 @@ def test_bad_images(prepare, tmp_path):
     assert data.skipped["train"].reasons[0].startswith(str(broken))
     assert "bad_rows" not in data.skipped["train"].reasons[0]
     where = f"{tmp_path}/eval/green/1.png"
-    assert data.skipped["eval"].reasons == [f"{where}: label 'green' is not in the training data"]
+    assert data.skipped["eval"].reasons == [f"{where}: label 'green' is not in the training data (blue, red)"]
 
 
 def test_a_missing_image_of_a_table(prepare, tmp_path):

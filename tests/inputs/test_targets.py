@@ -41,8 +41,39 @@ def test_classes_are_numbered_in_order():
     assert classes == ["a", "b", "c"]
     found = decoded(CLASSES, ["c", "a"], classes)
     assert found.tolist() == [2, 0] and found.dtype == np.int64
-    with pytest.raises(errors.InputError, match="^label 'd' is not in the training data$"):
+    with pytest.raises(errors.InputError, match=r"^label 'd' is not in the training data \(a, b, c\)$"):
         stored(CLASSES, "d", classes)
+
+
+@pytest.mark.parametrize(
+    "label, classes, meant",
+    [
+        ("1.0", "01", "1"),
+        ("1", ["0.0", "1.0"], "1.0"),
+        ("1.50", ["1.5", "2"], "1.5"),
+        ("YES", ["no", "yes"], "yes"),
+    ],
+)
+def test_a_known_label_written_otherwise(label, classes, meant):
+    with pytest.raises(errors.InputError) as caught:
+        stored(CLASSES, label, classes)
+    assert str(caught.value) == (
+        f"label {label!r} is not in the training data ({', '.join(classes)}); if it means {meant!r}, write it so, "
+        f"or in tables set inputs.label_aliases: {{{label!r}: {meant!r}}}"
+    )
+
+
+def test_labels_that_are_no_classes():
+    measured = [str(number / 4) for number in range(40)]
+    with pytest.raises(errors.InputError) as caught:
+        stored(CLASSES, "inf", measured)
+    assert str(caught.value) == (
+        "label 'inf' is not in the training data (0.0, 0.25, 0.5, 0.75, 1.0, ...); labels that are measured, not "
+        "classes, need model_fn.head.kind=regression selection.metric=rmse"
+    )
+    for classes in (measured[:10], map(str, range(40))):
+        with pytest.raises(errors.InputError, match=r"training data \([^)]*\)$"):
+            stored(CLASSES, "1.3", classes)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +105,7 @@ def test_several_classes_are_split_at_the_separator():
     found = decoded(SEVERAL, ["red,blue", "", " , ", ("green",), "red,red"], classes)
     assert found.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert found.dtype == np.float32
-    with pytest.raises(errors.InputError, match="^label 'pink' is not in the training data$"):
+    with pytest.raises(errors.InputError, match=r"^label 'pink' is not in the training data \(blue, gr"):
         stored(SEVERAL, "red,pink", classes)
 
 

@@ -107,7 +107,7 @@ def test_bad_rows(prepare, files):
         == f"1 row skipped, such as {files['train_paths']}:5: no label ('label' is empty)"
     )
     assert data.skipped["eval"].count == 2
-    assert data.skipped["eval"].reasons[0].endswith("eval.csv:4: label '12' is not in the training data")
+    assert data.skipped["eval"].reasons[0].endswith("eval.csv:4: label '12' is not in the training data (9, 10)")
     assert prepare(bad_rows="skip") == data
 
 
