@@ -205,7 +205,9 @@ def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> 
         unfit = reading.label if label is None else next((name for name in texts if texts[name] is None), None)
         if unfit is not None:
             found = type(record[unfit]).__name__
-            rows.refuse(f"{where}: {unfit!r} is a {found}, expected a text or a number", skipped)
+            others = unfit not in (reading.label, reading.weight, *reading.named)
+            hint = f"; leave it out with inputs.exclude=[{unfit}]" if others else ""
+            rows.refuse(f"{where}: {unfit!r} is a {found}, expected a text or a number{hint}", skipped)
         elif not label and not reading.several_labels:
             rows.refuse(f"{where}: no label ({reading.label!r} is empty)", skipped)
         elif reading.label_is_number and reading.decimal == "." and (hint := rows.comma_hint([label])):

@@ -119,6 +119,16 @@ def test_where(read, tmp_path):
     assert row.where == f"{tmp_path}/a.parquet: row 1"
 
 
+def test_columns_of_several_values_can_be_left_out(read):
+    line = '{"a": 1, "n": {"b": 2}, "y": "no"}\n'
+    said = "a.jsonl:1: 'n' is a dict, expected a text or a number"
+    assert problem(read, "a.jsonl", line).endswith(f"{said}; leave it out with inputs.exclude=[n]")
+    assert problem(read, "a.jsonl", line, named=("n",)).endswith(said)
+    assert problem(read, "a.jsonl", line, label="n").endswith(said)
+    assert values(read("a.jsonl", line, exclude=("n",))) == [({"a": "1"}, "no")]
+    assert "'n' is a list" in problem(read, "a.parquet", {"n": [[1, 2]], "y": ["no"]})
+
+
 @pytest.mark.parametrize(
     "name, content, said",
     [
