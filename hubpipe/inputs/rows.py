@@ -35,6 +35,8 @@ TEXT_COLUMNS = ("text", "text_b")
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SEPARATORS = {"csv": ",", "tsv": "\t"}
 _SWAPPED = str.maketrans(",.", ".,")  # of 1.234,5 no number is made
+_IN_GROUPS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 _WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
@@ -140,10 +142,20 @@ def with_point(number: str, decimal: str) -> str:
 
 
 def comma_hint(numbers: Iterable[str]) -> str:
-    """What to do about numbers of a table that have commas; "" if none has, or they are not all numbers."""
+    """What to do about numbers of a table with commas, between thousands or else before decimals.
+
+    "" if none has a comma, or they are not all numbers.
+    """
     numbers = list(numbers)
-    is_it = any("," in number for number in numbers) and all(map(_WITH_COMMA.fullmatch, numbers))
-    return "; if its commas stand before decimals, set inputs.decimal: ','" if is_it else ""
+    first = next((number for number in numbers if "," in number), None)
+    if first is None:
+        return ""
+    hints = []
+    if all(_IN_GROUPS.fullmatch(number) or _PLAIN.fullmatch(number) for number in numbers):
+        hints.append(f"commas between thousands are not read: write {first.replace(',', '')}, not {first}")
+    if all(map(_WITH_COMMA.fullmatch, numbers)):
+        hints.append("if its commas stand before decimals, set inputs.decimal: ','")
+    return "".join(f"; {hint}" for hint in hints)
 
 
 def refuse(problem: str, skipped: Skipped | None, *, lines: int = 1) -> None:

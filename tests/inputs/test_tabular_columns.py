@@ -170,6 +170,10 @@ def test_problems(feature, texts, problem, tmp_path):
         (["a", "b", "c", "c"], "categorical"),
         (["a", "b", "c", "d"], "most of its values occur once"),
         (["1,5", "-2", "", "3,25"], f"most of its values occur once{COMMA_HINT}"),
+        (
+            ["1,500.5", "20", "3,250"],
+            "most of its values occur once; commas between thousands are not read: write 1500.5, not 1,500.5",
+        ),
         (["1,5", "2", "3,25,1"], "most of its values occur once"),
         (["01", "02", "03"], "most of its values occur once"),
         ([str(number) for number in range(3, 30, 2)], "it only counts the rows"),
