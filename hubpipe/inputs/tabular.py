@@ -249,7 +249,7 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
         raise errors.InputError(f"no column of the training data is a feature ({'; '.join(notes) or 'none'})")
     _check_names(taken)
     learned = [taken[name].learned(directory).model_dump(mode="json") for name in sorted(taken)]
-    notes += _unnamed(source) if others else []
+    notes += [*_notes_of_numbers(taken), *(_unnamed(source) if others else [])]
     common = [name for name in sorted(taken) if seen[name] > count / 2]
     content = {"columns": learned, "missing": section.missing, "common": common, "notes": notes}
     atomic.write_file(os.path.join(directory, _TABLE), json.dumps(content, indent=1).encode())
@@ -276,6 +276,12 @@ def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         taken[name] = column
     found = [f"{kind}: {', '.join(sorted(names))}" for kind, names in sorted(by_kind.items())]
     return taken, [*found, *sorted(others)]
+
+
+def _notes_of_numbers(columns: Mapping[str, Any]) -> list[str]:
+    """Lines on columns whose numbers the module cannot tell apart."""
+    numeric = [columns[name] for name in sorted(columns) if isinstance(columns[name], tabular_columns.Numeric)]
+    return [column.note for column in numeric if column.note]
 
 
 def _unnamed(source: tabular_rows.Source) -> list[str]:

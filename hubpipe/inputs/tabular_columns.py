@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from hubpipe import errors
 from hubpipe.config import schema
 from hubpipe.inputs import rows, tabular_dates, targets, vocab
@@ -26,6 +28,7 @@ _CODE = re.compile(r"[+-]?0[0-9]")
 _MAX_SAMPLED = 100_000  # numbers that quantiles are taken of
 _MAX_COUNTED = 200_000  # different values of a column whose kind is not known
 _MAX_NAME_CHARS, _DIGEST_CHARS = 100, 12  # of a column in the name of a file, and what stands for the rest
+_MIN_STEPS = 16  # of float32 in a standard deviation; with fewer, rounding is a good part of each difference
 _MIN_SHARE = 0.9  # of numbers or dates in a column that looks as if it were meant to have nothing else
 _IN_WORDS = {"numeric": "numbers", "date": "dates"}
 _MIN_RISING = 10  # fewer numbers may well rise by chance
@@ -115,6 +118,17 @@ class Numeric:
             std=std or 1.0,
             boundaries=self._boundaries(),
             missing_indicator=self._missing > 0 if indicator is None else indicator,
+        )
+
+    @property
+    def note(self) -> str | None:
+        """A line for the user if float32, in which the module computes, takes most values for the same."""
+        mean, std = self._moments.values
+        if not 0 < std < _MIN_STEPS * float(np.spacing(np.float32(abs(mean)))):
+            return None
+        return (
+            f"{self._name!r} differs by {std:.1g} around {mean:.6g}, which float32 does not tell apart: subtract "
+            "a constant from it, make it a date, or leave it out"
         )
 
     def _boundaries(self) -> tuple[float, ...]:

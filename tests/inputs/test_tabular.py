@@ -176,6 +176,13 @@ def test_numbers_that_stand_for_no_value_are_compared_as_numbers(prepare, featur
     assert np.isnan(found["a"]).all()
 
 
+def test_numbers_that_the_module_cannot_tell_apart(prepare):
+    train = "t,paid\n1700000000000,no\n1700000000200,yes\n"
+    data, _ = prepare(train=train, evaluation=train, features={"t": "numeric"})
+    (note,) = data.notes
+    assert note.startswith("'t' differs by 1e+02 around 1.7e+12, which float32 does not tell apart: subtract")
+
+
 def test_rows_that_name_their_columns(prepare, tmp_path):
     lines = [{"age": 3, "paid": "no"}, {"age": 1, "paid": "no"}]
     lines += [{"age": 2, "paid": "yes", "late": 5}, {"age": 2, "paid": "yes", "late": 7}]

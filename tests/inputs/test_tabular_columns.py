@@ -80,6 +80,24 @@ def test_numeric_statistics_leave_missing_values_out():
     assert learned(numeric(), ["5", "5"]).std == 1.0
 
 
+@pytest.mark.parametrize(
+    "numbers, is_told",
+    [
+        ([1.7e12, 1.7e12 + 200], True),
+        ([1.7e12, 1.7e12 + 3e7], False),
+        ([1e6, 1e6 + 2], False),
+        ([1.7e12, 1.7e12], False),  # of one value; its spread is nothing to lose
+        ([0.0, 1e-9], False),
+    ],
+)
+def test_numbers_that_float32_takes_for_the_same(numbers, is_told):
+    column = tabular_columns.Numeric("x", numeric(), ".")
+    for number in numbers:
+        column.add(number)
+    said = "'x' differs by 1e+02 around 1.7e+12, which float32 does not tell apart"
+    assert (column.note or "").startswith(said) if is_told else column.note is None
+
+
 def test_logarithms_have_the_sign():
     found = learned(numeric(log=True), [str(math.e - 1), str(1 - math.e)])
     assert (found.mean, found.std) == pytest.approx((0.0, 1.0))
