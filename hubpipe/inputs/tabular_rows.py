@@ -2,8 +2,9 @@
 
 The rules, for all formats:
 
-- A value is a text with one space for each run of white space and none around it. One of `missing` becomes "", as
-  do null, a key that a jsonl or TFRecord row lacks, and a feature of an Example without values.
+- A value is a text with one space for each run of white space and none around it. One of `missing` becomes "",
+  unless it is a label that an alias names, as do null, a key that a jsonl or TFRecord row lacks, and a feature of
+  an Example without values.
 - Numbers of jsonl are as written, those of TFRecord and Parquet as Python writes them; bools are true and false;
   dates and times of Parquet as in ISO 8601.
 - csv and tsv are as in hubpipe.inputs.rows; in them and in Parquet all columns that are named must be there.
@@ -16,7 +17,7 @@ import decimal
 import importlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -199,7 +200,7 @@ _Records = Iterator[tuple[str, dict[str, Any]]]  # where, and column -> value
 def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> Iterator[Row]:
     aliases, missing = dict(reading.label_aliases), frozenset(reading.missing)
     for where, record in records:
-        label = _label(record.get(reading.label), reading, aliases)
+        label = _label(record.get(reading.label), reading, aliases, missing)
         taken = {name: value for name, value in record.items() if name != reading.label and reading.takes(name)}
         texts = {name: _text(value) for name, value in taken.items()}
         unfit = reading.label if label is None else next((name for name in texts if texts[name] is None), None)
@@ -209,7 +210,7 @@ def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> 
             hint = f"; leave it out with inputs.exclude=[{unfit}]" if others else ""
             rows.refuse(f"{where}: {unfit!r} is a {found}, expected a text or a number{hint}", skipped)
         elif not label and not reading.several_labels:
-            rows.refuse(f"{where}: no label ({reading.label!r} is empty)", skipped)
+            rows.refuse(f"{where}: no label ({_why_none(record.get(reading.label), reading)})", skipped)
         elif reading.label_is_number and reading.decimal == "." and (hint := rows.comma_hint([label])):
             rows.refuse(f"{where}: label {label!r} is not a number{hint}", skipped)
         else:
@@ -221,16 +222,29 @@ def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> 
             yield Row(values, label, weight, where)
 
 
-def _label(value: Any, reading: Reading, aliases: Mapping[str, str]) -> rows.Label | None:
-    """The label that a value means, None for a value that none can be."""
+def _label(
+    value: Any, reading: Reading, aliases: Mapping[str, str], missing: Collection[str]
+) -> rows.Label | None:
+    """The label that a value means, "" if it is missing, None for a value that none can be."""
     if reading.several_labels and isinstance(value, list):
-        parts = [_label(part, reading, aliases) for part in value]
+        parts = [_label(part, reading, aliases, missing) for part in value]
         return None if None in parts else tuple(parts)
     text = _text(value)
     if text is None:
         return None
     text = text if reading.several_labels else rows.label_of(text)
-    return aliases.get(text, text)
+    return aliases.get(text, "" if text in missing else text)
+
+
+def _why_none(value: Any, reading: Reading) -> str:
+    """Why a value is no label, and what to do if it is meant as one."""
+    text = rows.label_of(_text(value) or "")
+    if not text:
+        return f"{reading.label!r} is empty"
+    return (
+        f"{reading.label!r} is {text!r}, one of inputs.missing; if it is a class, set inputs.label_aliases: "
+        f"{{{text!r}: {text!r}}}"
+    )
 
 
 def _of_table(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:

@@ -103,6 +103,21 @@ def test_named_excluded_and_aliases(read):
     ]
 
 
+def test_labels_that_stand_for_no_value(read):
+    text = "a,y\n1,no\n2, ?\n"
+    assert problem(read, "a.csv", text).endswith(
+        "a.csv:3: no label ('y' is '?', one of inputs.missing; if it is a class, set "
+        "inputs.label_aliases: {'?': '?'})"
+    )
+    skipped = rows.Skipped()
+    assert [row.label for row in read("a.csv", text, skipped)] == ["no"]
+    assert skipped.count == 1
+    assert [row.label for row in read("a.csv", text, label_aliases=(("?", "?"),))] == ["no", "?"]
+    assert [row.label for row in read("a.csv", text, several_labels=True)] == ["no", ""]
+    found = read("a.jsonl", '{"a": 1, "y": ["p", "?"]}\n', several_labels=True)
+    assert [row.label for row in found] == [("p", "")]
+
+
 def test_weights_and_several_labels(read):
     (row,) = read("a.csv", "a,w,y\n1,0.5,no\n", weight="w")
     assert (row.values, row.weight) == ({"a": "1"}, "0.5")
