@@ -265,14 +265,14 @@ def _decided(columns: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     taken, by_kind, others = {}, {}, []
     for name, column in columns.items():
         if isinstance(column, tabular_columns.Auto):
-            hint = column.hint
-            column, kind = column.decided()
+            auto = column
+            column, kind = auto.decided()
             if column is None:
                 others.append(f"{name!r} is left out: {kind}")
                 continue
             by_kind.setdefault(kind, []).append(name)
-            if hint and kind == "categorical":
-                others.append(f"{name!r} is categorical{hint}")
+            if kind == "categorical" and auto.hint:
+                others.append(f"{name!r} is categorical{auto.hint}")
         taken[name] = column
     found = [f"{kind}: {', '.join(sorted(names))}" for kind, names in sorted(by_kind.items())]
     return taken, [*found, *sorted(others)]

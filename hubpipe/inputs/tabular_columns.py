@@ -295,10 +295,14 @@ class Auto:
     def _of_few_unfit(self, kind: str) -> str:
         column, value = self._unfit[kind]
         total = sum(self._values.counts.values())  # less than all of very many different values
-        fitting = sum(count for text, count in self._values.counts.items() if _fits(column, text))
-        if fitting < max(_MIN_SHARE * total, 1):
+        unfit = 0
+        for text, count in self._values.counts.items():
+            unfit += 0 if _fits(column, text) else count
+            if total - unfit < _MIN_SHARE * total:  # of texts that are all different most are not looked at
+                return ""
+        if not total:
             return ""
-        share = f"{fitting} of {total}" if total == self._present else "nearly all"
+        share = f"{total - unfit} of {total}" if total == self._present else "nearly all"
         return (
             f"; {share} are {_IN_WORDS[kind]}, but not {rows.shown(value)}: if it means no value, add it to "
             "inputs.missing, else correct it"

@@ -210,11 +210,20 @@ def test_a_value_that_alone_is_no_number_is_named(unfit):
     hint = f"; 19 of 20 are numbers, but not {unfit!r}: {what_to_do}"
     assert decided(*numbers, unfit, "") == f"most of its values occur once{hint}"
     assert decided(unfit, *numbers) == f"most of its values occur once{hint}"
-    assert decided(*numbers, *["-", "x", "y"]) == "most of its values occur once"
+    assert "; 18 of 20 are numbers, but not 'x'" in decided(*numbers[:18], "x", "y")
+    assert decided(*numbers[:17], "x", "y") == "most of its values occur once"
     assert decided(unfit, *numbers, "007") == "most of its values occur once"
     dates = [f"2024-01-{day}" for day in range(10, 29)]
     said = decided(*dates, "soon")
     assert said == f"most of its values occur once; 19 of 20 are dates, but not 'soon': {what_to_do}"
+
+
+def test_texts_are_soon_known_to_be_no_numbers(monkeypatch):
+    looked_at = []
+    fits = tabular_columns._fits
+    monkeypatch.setattr(tabular_columns, "_fits", lambda *value: looked_at.append(value) or fits(*value))
+    assert decided(*map("text {}".format, range(1000))) == "most of its values occur once"
+    assert len(looked_at) < 250  # for numbers and dates
 
 
 def test_many_different_texts_are_told_in_bounded_memory(monkeypatch):
