@@ -2,8 +2,8 @@
 
 The rules, the same on every Python:
 
-- UTF-8, with or without a byte order mark, unless a Dialect says otherwise. Bytes that are not of the encoding,
-  NULs and lone surrogates become U+FFFD.
+- UTF-8, with or without a byte order mark, unless a Dialect says otherwise. A row with bytes that are not of the
+  encoding is a bad one; NULs and lone surrogates become U+FFFD.
 - Lines end in "\\n" or "\\r\\n" and in nothing else; lines of white space alone are not rows.
 - csv and tsv: the first line names the columns unless `columns` does. A field that holds a quote, a separator or a
   line end stands in double quotes, with inner quotes doubled.
@@ -14,6 +14,7 @@ The rules, the same on every Python:
 - A weight is as it is written, in jsonl a string or a number.
 """
 
+import codecs
 import csv
 import dataclasses
 import difflib
@@ -41,6 +42,10 @@ _WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
+# What bytes become that the encoding does not have; half of a surrogate pair, which no decoded text holds.
+_UNDECODED = "\udcff"
+codecs.register_error("hubpipe.undecoded", lambda error: (_UNDECODED, error.end))
+
 Label = str | tuple[str, ...]  # several for a list of jsonl
 
 
@@ -65,8 +70,8 @@ class Dialect(NamedTuple):
         return self.delimiter or _SEPARATORS[kind]
 
     def open(self, path: str) -> TextIO:
-        """Opens a file to read it; OSError if it cannot be."""
-        return open(path, encoding=self.encoding, errors="replace", newline="\n")
+        """Opens a file to read it, with bytes that the encoding does not have marked; OSError if it cannot be."""
+        return open(path, encoding=self.encoding, errors="hubpipe.undecoded", newline="\n")
 
 
 COMMON = Dialect()
@@ -324,11 +329,13 @@ def read_table(
     lines = (line.replace("\0", "\ufffd") for line in file)  # Python 3.10 refuses a NUL, later ones do not
     reader = csv.reader(lines, delimiter=separator, strict=True)
     names = list(_header(reader, path) if columns is None else columns)
-    return names, _fields(reader, path, separator, names, skipped)
+    if _UNDECODED in "".join(names):
+        raise errors.InputError(f"{path}:{reader.line_num}: {_undecoded(file, separator.join(names))}")
+    return names, _fields(reader, file, path, separator, names, skipped)
 
 
 def _fields(
-    reader: Any, path: str, separator: str, names: list[str], skipped: Skipped | None
+    reader: Any, file: TextIO, path: str, separator: str, names: list[str], skipped: Skipped | None
 ) -> Iterator[tuple[int, list[str]]]:
     width = len(names)
     while True:
@@ -346,6 +353,8 @@ def _fields(
                 refuse(f"{path}:{line}: {_count(fields)} instead of {width} ({held})", skipped)
         elif fields[0].strip() == names[0] and [field.strip() for field in fields] == names:
             refuse(f"{path}:{line}: names of columns, not a row ({shown(separator.join(fields))})", skipped)
+        elif _UNDECODED in (held := separator.join(fields)):
+            refuse(f"{path}:{line}: {_undecoded(file, held)}", skipped, lines=reader.line_num - line + 1)
         else:
             yield line, fields
 
@@ -418,6 +427,9 @@ def read_objects(file: TextIO, path: str, skipped: Skipped | None) -> Iterator[t
         line = line.strip().replace("\0", "\ufffd")
         if not line:
             continue
+        if _UNDECODED in line:
+            refuse(f"{path}:{number}: {_undecoded(file, line)}", skipped)
+            continue
         try:
             record, end = _DECODER.raw_decode(line)  # three times as fast as decode
         except (ValueError, RecursionError) as error:
@@ -473,6 +485,15 @@ def printable(value: str) -> str:
     """A string of JSON without NULs and halves of surrogate pairs."""
     joined = value.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
     return joined.decode("utf-16-le", "replace")
+
+
+def _undecoded(file: TextIO, held: str) -> str:
+    """What is wrong with a row that has bytes that are none of the file's encoding, and what to do."""
+    place = held.index(_UNDECODED)
+    around = held[max(place - _MAX_SHOWN_CHARS // 3, 0) : place + _MAX_SHOWN_CHARS // 3]
+    found = shown(around.replace(_UNDECODED, "\ufffd"))
+    encoding = file.encoding.removesuffix("-sig")
+    return f"bytes that are not {encoding} ({found}); set inputs.encoding to that of the file, such as latin-1"
 
 
 def _count(fields: list[str]) -> str:

@@ -218,8 +218,10 @@ def _converted(
 
 
 def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory: str) -> None:
-    """Writes what the rows tell of the features: the table, with columns that most rows have and lines on what was
-    inferred, and vocabularies."""
+    """Writes what the rows tell of the features.
+
+    That is the table, with the columns that most rows have and lines on what was inferred, and vocabularies.
+    """
     skipped = rows.Skipped() if section.bad_rows == "skip" else None
     others = section.features.get(schema.OTHERS)
     learner = functools.partial(_learner, source.reading)

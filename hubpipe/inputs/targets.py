@@ -115,7 +115,7 @@ class TwoClasses(Classes):
         names = vocab.build_labels(found)
         if len(names) != 2:
             raise errors.InputError(
-                f"labels of the training data: {len(names)} ({_shown(names)}); the head binary takes 2, "
+                f"labels of the training data: {len(names)} ({shown(names)}); the head binary takes 2, "
                 "classification any"
             )
         positive = self.head.positive
@@ -259,12 +259,13 @@ class Moments:
 
 def _number(name: str, numbers: dict[str, int]) -> int:
     if name not in numbers:
-        known = _shown(list(itertools.islice(numbers, _MAX_SHOWN + 1)))
+        known = shown(list(itertools.islice(numbers, _MAX_SHOWN + 1)))
         raise errors.InputError(f"label {name!r} is not in the training data ({known}){_hint(name, numbers)}")
     return numbers[name]
 
 
-def _shown(names: Sequence[str]) -> str:
+def shown(names: Sequence[str]) -> str:
+    """The first class names, for messages."""
     return ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
 
 

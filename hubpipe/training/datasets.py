@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +11,10 @@ from tensorflow.compat import v1 as tf1
 from hubpipe import inputs, models
 from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import checks, schema
-from hubpipe.inputs import batches
+from hubpipe.inputs import batches, targets
 from hubpipe.training import progress as progress_lib
 
 _GOLDEN_ROWS = 8
-_SHOWN_LABELS = 8
 
 
 def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
@@ -36,7 +35,7 @@ def prepare(config: schema.Config, cache_dir: str | None = None) -> inputs.Data:
 
 def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progress) -> None:
     """Shows how many rows there are, which were left out, and where training ends."""
-    classes = f", {len(data.labels)} labels: {_listed(data.labels)}" if data.labels else ""
+    classes = f", {len(data.labels)} labels: {targets.shown(data.labels)}" if data.labels else ""
     progress.note(f"{config.name}: {data.num_train} training rows, {data.num_eval} evaluation rows{classes}")
     for line in data.notes:
         progress.note(line)
@@ -46,12 +45,6 @@ def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progre
         if skipped and skipped.count:
             progress.note(f"inputs.{split}: skipped {skipped.count} bad rows, such as {skipped.reasons[0]}")
     progress.set_last_step(last_step(config, data))
-
-
-def _listed(labels: Sequence[str]) -> str:
-    """The first labels: one that is there by mistake shows at a glance."""
-    shown = ", ".join(labels[:_SHOWN_LABELS])
-    return f"{shown}, ..." if len(labels) > _SHOWN_LABELS else shown
 
 
 def last_step(config: schema.Config, data: inputs.Data) -> int:

@@ -80,10 +80,23 @@ def test_lines_end_in_newlines_only(put, end):
     ]
 
 
-def test_byte_order_mark_and_bad_bytes(put):
-    assert pairs(put("a.csv", b"\xef\xbb\xbflabel,text\nx,\xff\xc3\xa9\0z\n")) == [("x", "\ufffdé\ufffdz")]
-    path = put("a.jsonl", b'\xef\xbb\xbf{"label": "x", "text": "\xe9\\u0000\\ud800\\ud83d\\ude00"}\n')
-    assert pairs(path) == [("x", "\ufffd\ufffd\ufffd\U0001f600")]
+def test_byte_order_mark_and_characters_that_no_text_has(put):
+    assert pairs(put("a.csv", b"\xef\xbb\xbflabel,text\nx,\xc3\xa9\0z\n")) == [("x", "é\ufffdz")]
+    path = put("a.jsonl", b'\xef\xbb\xbf{"label": "x", "text": "\\u0000\\ud800\\ud83d\\ude00"}\n')
+    assert pairs(path) == [("x", "\ufffd\ufffd\U0001f600")]
+
+
+def test_bytes_of_another_encoding(put):
+    advice = "; set inputs.encoding to that of the file, such as latin-1"
+    path = put("a.csv", b"label,text\nx,ok \xef\xbf\xbd\ncaf\xe9,bad\ny,good\n")
+    assert problem(path) == f"{path}:3: bytes that are not utf-8 ('caf\ufffd,bad'){advice}"
+    skipped = rows.Skipped()
+    assert pairs(path, skipped=skipped) == [("x", "ok \ufffd"), ("y", "good")]
+    assert skipped.count == 1
+    path = put("a.jsonl", b'{"label": "x", "text": "\xe9"}\n')
+    assert problem(path) == f"""{path}:1: bytes that are not utf-8 ('bel": "x", "text": "\ufffd"}}'){advice}"""
+    path = put("b.csv", b"label,t\xe9xt\nx,a\n")
+    assert problem(path) == f"{path}:1: bytes that are not utf-8 ('label,t\ufffdxt'){advice}"
 
 
 @pytest.mark.parametrize(
