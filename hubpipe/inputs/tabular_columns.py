@@ -1,8 +1,9 @@
 """What the training data tell of the columns of a table: kinds, statistics, vocabularies.
 
-Kinds of columns that the config leaves to the data: numbers are numeric, dates as in ISO 8601 are dates, others
-are categories. Numbers with leading zeros are codes, thus categories. Left out are columns of one value, whole
-numbers that rise from row to row, since they only count them, and texts most of which occur once.
+Kinds of columns that the config leaves to the data: numbers are numeric, by their logarithm where one is further
+from the mean than numbers of about one size ever are, dates as in ISO 8601 are dates, others are categories.
+Numbers with leading zeros are codes, thus categories. Left out are columns of one value, whole numbers that rise
+from row to row, since they only count them, and texts most of which occur once.
 """
 
 import functools
@@ -31,6 +32,9 @@ _MAX_NAME_CHARS, _DIGEST_CHARS = 100, 12  # of a column in the name of a file, a
 _MIN_STEPS = 16  # of float32 in a standard deviation; with fewer, rounding is a good part of each difference
 _MIN_SHARE = 0.9  # of numbers or dates in a column that looks as if it were meant to have nothing else
 _IN_WORDS = {"numeric": "numbers", "date": "dates"}
+# Standard deviations from the mean. Of exponentially distributed numbers one in a billion is beyond, of normally
+# distributed ones none; batch normalization fails where a few rows make a batch's mean and variance.
+_FAR = 20.0
 _MIN_RISING = 10  # fewer numbers may well rise by chance
 
 
@@ -77,6 +81,7 @@ class Numeric:
         self._decimal, self._numbers_missing = decimal, missing
         self._moments = targets.Moments()
         self._count = self._missing = 0
+        self._lowest, self._highest = math.inf, -math.inf
         self._sampled: list[float] = []
         self._random = random.Random(0)  # the same data give the same boundaries
 
@@ -90,6 +95,7 @@ class Numeric:
             self._missing += 1
             return
         self._count += 1
+        self._lowest, self._highest = min(self._lowest, value), max(self._highest, value)
         self._moments.add(math.copysign(math.log1p(abs(value)), value) if self._feature.log else value, 1.0)
         if self._feature.buckets is not None:
             self._sample(value)
@@ -121,8 +127,21 @@ class Numeric:
         )
 
     @property
+    def has_far_ones(self) -> bool:
+        """Whether a number is so far from the mean that their logarithms make the better feature."""
+        if self._feature.log:
+            return False
+        mean, std = self._moments.values
+        return max(self._highest - mean, mean - self._lowest) > _FAR * std > 0
+
+    @property
     def note(self) -> str | None:
-        """A line for the user if float32, in which the module computes, takes most values for the same."""
+        """A line for the user if numbers are too far apart, or too close together for float32, to learn from."""
+        if self.has_far_ones:
+            return (
+                f"{self._name!r} has numbers over {_FAR:.0f} standard deviations from their mean: log: true, or "
+                "auto, suits it better"
+            )
         mean, std = self._moments.values
         if not 0 < std < _MIN_STEPS * float(np.spacing(np.float32(abs(mean)))):
             return None
@@ -247,6 +266,7 @@ class Auto:
             "date": Date(name, schema.DateFeature(kind="date"), decimal),
             "categorical": Categorical(name, schema.CategoricalFeature(kind="categorical"), decimal),
         }
+        self._logarithms = Numeric(name, schema.NumericFeature(kind="numeric", log=True), decimal, missing)
         self._unfit: dict[str, tuple[Any, str]] = {}  # the others, each with the first value that it cannot take
 
     def parse(self, text: str) -> str:
@@ -269,6 +289,8 @@ class Auto:
                 self._unfit[kind] = self._fitting.pop(kind), value
                 continue
             column.add(parsed)
+            if kind == "numeric":
+                self._logarithms.add(parsed)
             if kind == "numeric" and not math.isnan(parsed):
                 self._is_rising = self._is_rising and parsed.is_integer() and parsed > self._last
                 self._last = parsed
@@ -282,6 +304,8 @@ class Auto:
         kind, column = next(iter(self._fitting.items()))
         if kind == "numeric" and self._is_rising and self._present >= _MIN_RISING:
             return None, "it only counts the rows"
+        if kind == "numeric" and column.has_far_ones:
+            return self._logarithms, "numeric, by logarithm"
         again = sum(count for count in self._values.counts.values() if count > 1)
         if kind == "categorical" and again < self._present / 2:
             return None, f"most of its values occur once{self.hint}"

@@ -203,6 +203,29 @@ def test_kinds_that_the_data_tell(texts, kind):
     assert decided(*texts) == kind
 
 
+def test_a_number_far_from_all_others_is_noted():
+    for log in (False, True):
+        column = tabular_columns.Numeric("x", numeric(log=log), ".")
+        for value in [*range(500), 1e6]:
+            column.add(float(value))
+        note = "'x' has numbers over 20 standard deviations from their mean: log: true, or auto, suits it better"
+        assert column.note == (None if log else note)
+
+
+def test_a_number_far_from_all_others_makes_them_logarithms(tmp_path):
+    column = tabular_columns.Auto("x", schema.AutoFeature(kind="auto"), ".")
+    for text in [*map(str, range(400, 0, -1)), "", "400"]:
+        column.add(column.parse(text))
+    assert column.decided()[1] == "numeric"
+    for text in ("100000", "7"):
+        column.add(column.parse(text))
+    found, kind = column.decided()
+    assert kind == "numeric, by logarithm"
+    told = found.learned(str(tmp_path))
+    assert (told.log, told.missing_indicator) == (True, True)
+    assert 4 < told.mean < 6
+
+
 @pytest.mark.parametrize("unfit", ["n.a.", "inf", "12%", "$1,234.00", "1e39"])
 def test_a_value_that_alone_is_no_number_is_named(unfit):
     numbers = [str(number / 2) for number in range(19)]
