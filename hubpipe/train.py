@@ -1,7 +1,7 @@
 """Trains a model from a YAML file and publishes every best checkpoint as a version of a TF1 Hub module.
 
     python -m hubpipe.train --config configs/text.yaml
-    python -m hubpipe.train --config configs/text.yaml model_fn.dropout.rate=0.5 model_dir=runs/other
+    python -m hubpipe.train --config configs/text.yaml model_fn.dropout.rate=0.5 model_dir=runs/other name=other
 
 Arguments key=value change the config. Started again, the same command goes on from the last checkpoint.
 With TF_CONFIG the process is one task of a cluster: chief, worker, ps or evaluator; see docs/cluster.md.
@@ -17,9 +17,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from hubpipe import cli
+from hubpipe import cli, errors
 from hubpipe.config import checks, load, schema
-from hubpipe.store import layout
+from hubpipe.store import layout, store
 from hubpipe.training import signals
 from hubpipe.training.cluster import tf_config
 
@@ -50,6 +50,7 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
         importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
         progress_lib = importlib.import_module("hubpipe.training.progress")
         progress = progress_lib.of(config, is_shared=task is not None)
+        before = _current(config)
         if task is None:
             run_lib = importlib.import_module("hubpipe.training.run")
             result = run_lib.run(config, progress, is_preempted=preempted.is_set)
@@ -57,11 +58,23 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
             cluster_lib = importlib.import_module("hubpipe.training.cluster.run")
             result = cluster_lib.run(config, task, progress, is_preempted=preempted.is_set)
     if task is None or task.type == tf_config.EVALUATOR:
-        print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config))
+        print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config, before))
     else:
         facts = dataclasses.asdict(result)
         print(json.dumps(facts) if _JSON.value else "{task} {outcome}, step {step}".format(**facts))
     return cli.ExitCode.PREEMPTED if result.outcome == "preempted" else cli.ExitCode.DONE
+
+
+def _current(config: schema.Config) -> dict | None:
+    """The manifest of the version that is current; None if there is none."""
+    versions = store.Store(config.store.dir, config.name)
+    number = versions.current_number()
+    if number is None:
+        return None
+    try:
+        return versions.at(number).manifest()
+    except errors.HubpipeError:  # it is another's: nothing is known of it
+        return None
 
 
 def _facts(result) -> dict:
@@ -83,7 +96,7 @@ _OUTCOMES = {
 }
 
 
-def _summary(result, config: schema.Config) -> str:
+def _summary(result, config: schema.Config, before: dict | None) -> str:
     metric, early_stopping = config.selection.metric, config.training.early_stopping
     outcome = _OUTCOMES[result.outcome].format(
         step=result.step,
@@ -104,6 +117,7 @@ def _summary(result, config: schema.Config) -> str:
         f"best     step {result.best.step}: {metric} {result.best.value:.4f} ({others})",
         f"         of {result.evaluated} evaluated",
         f"version  {result.path}",
+        *_replaced(before, _current(config), metric),
         *([f"twin     {twin}"] if os.path.isdir(twin) else []),
         "",
         "    from hubpipe import hub",
@@ -111,6 +125,15 @@ def _summary(result, config: schema.Config) -> str:
         f"    vectors = {_example(config.inputs)}",
     ]
     return "\n".join(lines)
+
+
+def _replaced(before: dict | None, now: dict | None, metric: str) -> list[str]:
+    """A line on a version of another run that is current no more: the best of a run need not be better than it."""
+    if before is None or now is None or before.get("run_id") == now.get("run_id"):
+        return []
+    value = before.get("metrics", {}).get(metric)
+    told = "" if value is None else f" ({metric} {value:.4f})"
+    return [f"         current is version {now['version']} now, it was {before['version']} of another run{told}"]
 
 
 def _example(inputs: schema.Inputs) -> str:

@@ -13,6 +13,7 @@ import pytest
 import hubpipe
 from hubpipe import cli, errors, train
 from hubpipe.config import schema
+from hubpipe.store import store
 
 TINY = """
 name: tiny
@@ -68,7 +69,10 @@ def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
     assert code is cli.ExitCode.DONE
     assert out.splitlines()[1] == f"run      was already trained to step 4; to train anew, remove {tmp_path}/run"
 
-    assert "\ntwin     " not in run("export.twin=false", f"model_dir={tmp_path}/other")[1]
+    current = store.Store(f"{tmp_path}/store", "tiny").current_number()
+    out = run("export.twin=false", f"model_dir={tmp_path}/other")[1]
+    assert "\ntwin     " not in out
+    assert f"\n         current is version {current + 1} now, it was {current} of another run (accuracy " in out
 
 
 @pytest.mark.parametrize(
