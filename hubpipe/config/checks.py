@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from hubpipe.config import data_files, document, schema, tables, wording
 
 _HIGHEST_FINE_TUNING_MOMENTUM = 0.99
+_MOST_PASSES = 50  # over the data before the first evaluation
 _MOMENTUM = "batch_norm_momentum"
 
 
@@ -61,7 +62,7 @@ def _high_momentum(config: schema.Config) -> Iterator[str]:
 
 
 def data_warnings(config: schema.Config, *, num_train: int) -> list[str]:
-    """Settings that the publishing advice for TF1 Hub modules speaks against, now that the data are known.
+    """Settings that do not suit the data, now that they are known.
 
     Args:
         config: a Config.
@@ -69,20 +70,38 @@ def data_warnings(config: schema.Config, *, num_train: int) -> list[str]:
     Returns:
         lines as of `warnings`, with those not repeated.
     """
+    return [*_slow_averages(config, num_train), *_late_evaluation(config, num_train)]
+
+
+def _late_evaluation(config: schema.Config, num_train: int) -> Iterator[str]:
+    """Does training see the data so often before the first evaluation that the best may be over?"""
+    every, size = config.training.evaluate_every_steps, config.inputs.batch_size
+    passes = every * size / num_train
+    if passes > _MOST_PASSES:
+        most = max(_MOST_PASSES * num_train // size, 1)
+        yield (
+            f"training.evaluate_every_steps: {every} steps of {size} rows are {passes:.0f} passes over "
+            f"{num_train} training rows; the best checkpoint may come before the first evaluation. Use at most "
+            f"{most}, and fewer training.max_steps"
+        )
+
+
+def _slow_averages(config: schema.Config, num_train: int) -> Iterator[str]:
+    """Do the moving averages of batch normalization need more than a pass over the data?"""
     key, momentum = _momentum(config.model_fn, config.export.hyperparameters)
     batches = num_train / config.inputs.batch_size  # of a pass
     if momentum is None or momentum > _HIGHEST_FINE_TUNING_MOMENTUM:
-        return []
+        return
     steps = round(1 / (1 - momentum))
     if steps <= batches:
-        return []
+        return
     most = 1 - 1 / batches
     advice = f"at most {most:.2g}, or " if most > 0 else ""
-    return [
+    yield (
         f"{key}: {momentum} is high for {num_train} training rows in batches of {config.inputs.batch_size}: the "
         f"moving averages need some {steps} steps to follow, a pass over the data has "
         f"{batches:.1f}. Use {advice}smaller batches"
-    ]
+    )
 
 
 def _word_dropout(model: schema.Model) -> Iterator[str]:

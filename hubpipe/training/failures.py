@@ -24,7 +24,8 @@ def explained(config: schema.Config) -> Iterator[None]:
     except tf_estimator.NanLossDuringTrainingError as error:
         raise errors.TrainingError(
             f"{config.model_dir}: the loss became NaN. Lower optimizer.learning_rate, or set optimizer.clip_norm; "
-            "the versions published so far are kept."
+            "if it was NaN from the start, look for NaN in the features and in functions of your own. The "
+            "versions published so far are kept."
         ) from error
     except (tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
         own = _OWN_METRIC.search(error.message)

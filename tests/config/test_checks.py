@@ -314,8 +314,20 @@ def test_word_dropout_without_dropout_is_told(sections, lines):
 )
 def test_warnings_of_the_data(num_train, batch_norm, lines):
     model = {"kind": "text", "batch_norm": batch_norm}
-    config = schema.Config.model_validate(SMALLEST | {"model_fn": model})
+    config = schema.Config.model_validate(SMALLEST | {"model_fn": model, "training": {"evaluate_every_steps": 10}})
     assert checks.data_warnings(config, num_train=num_train) == lines
+
+
+@pytest.mark.parametrize(("num_train", "most"), [(1000, None), (309, 120), (2, 1)])
+def test_a_first_evaluation_after_many_passes(num_train, most):
+    model = {"kind": "text", "batch_norm": {"enabled": False}}
+    config = schema.Config.model_validate(SMALLEST | {"model_fn": model})
+    found = checks.data_warnings(config, num_train=num_train)
+    assert len(found) == (most is not None)
+    if most is not None:
+        passes = f"{200 * 128 / num_train:.0f}"
+        assert found[0].startswith(f"training.evaluate_every_steps: 200 steps of 128 rows are {passes} passes")
+        assert f"Use at most {most}, and" in found[0]
 
 
 def test_inputs_of_ones_own():
