@@ -163,6 +163,18 @@ def test_after_a_rollback_later_steps_are_judged_again(case, tmp_path):
     assert one.judged == [20]
 
 
+def assert_waits_for_an_evaluation(one, step):
+    """Asserts that saving a checkpoint waits for the evaluation that is held; lets it and all others go on."""
+    saving = threading.Thread(target=one.save, args=(step,))
+    saving.start()
+    saving.join(0.3)
+    assert saving.is_alive()
+    one.go_on.release()
+    saving.join(TIMEOUT_SECS)
+    assert not saving.is_alive()
+    one.go_on.release(10)
+
+
 def test_training_waits_before_a_waiting_checkpoint_could_be_deleted(case):
     """With 4 checkpoints kept: one is judged, two wait, and the one that is saved then makes training wait."""
     one = case(dict.fromkeys(range(10, 60, 10), 0.5), keep=4)
@@ -171,14 +183,7 @@ def test_training_waits_before_a_waiting_checkpoint_could_be_deleted(case):
         one.save(10)
         assert one.started.acquire(timeout=TIMEOUT_SECS)
         one.save(20, 30)
-        saving = threading.Thread(target=one.save, args=(40,))
-        saving.start()
-        saving.join(0.3)
-        assert saving.is_alive()
-        one.go_on.release()
-        saving.join(TIMEOUT_SECS)
-        assert not saving.is_alive()
-        one.go_on.release(10)
+        assert_waits_for_an_evaluation(one, 40)
     assert one.judged == [10, 20, 30, 40]
 
 
@@ -190,14 +195,7 @@ def test_a_checkpoint_that_was_saved_on_the_way_out_takes_a_place(case, tmp_path
     with one.judge:
         one.judge.catch_up()
         one.save(13, 23)
-        saving = threading.Thread(target=one.save, args=(33,))
-        saving.start()
-        saving.join(0.3)
-        assert saving.is_alive()
-        one.go_on.release()
-        saving.join(TIMEOUT_SECS)
-        assert not saving.is_alive()
-        one.go_on.release(10)
+        assert_waits_for_an_evaluation(one, 33)
     assert one.judged == [10, 23, 33]
 
 
