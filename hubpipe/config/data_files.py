@@ -3,14 +3,18 @@
 import codecs
 import csv
 import glob
+import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from hubpipe.config import document, schema, tables, wording
 
 _MAX_HEAD_BYTES = 1 << 20  # of a data file, to find its column names
+_GZIP_ENDING, _GZIP_MAGIC = ".gz", b"\x1f\x8b"
 _DELIMITERS = ";\t|,"  # that a table may have instead
 _TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _TARS = dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar")
@@ -71,7 +75,11 @@ def _format(inputs: schema.Inputs, name: str) -> str | None:
     if os.path.isdir(name):
         return "folder"
     endings = _FORMATS[type(inputs)]
-    return next((format_ for ending, format_ in endings.items() if name.lower().endswith(ending)), None)
+    found = next((format_ for ending, format_ in endings.items() if name.lower().endswith(ending)), None)
+    if found is None and name.lower().endswith(_GZIP_ENDING):
+        found = _format(inputs, name[: -len(_GZIP_ENDING)])
+        return found if found in _TABLES.values() else None
+    return found
 
 
 def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[document.Mistake]:
@@ -91,14 +99,14 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
             yield ("inputs", "columns"), "for csv and tsv only; a jsonl line names its keys"
         return
     try:
-        with open(name, "rb") as file:
+        with _opened(name) as file:
             head = file.read(_MAX_HEAD_BYTES)
         if inputs.encoding == schema.UTF_8 and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             yield ("inputs", "encoding"), "the file is UTF-16; set inputs.encoding: utf-16"
             return
         head = head.decode(inputs.encoding, errors="replace")
         columns = _first_columns(head, format_, inputs.delimiter) if head.strip() else None
-    except (OSError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         yield path, f"cannot be read: {getattr(error, 'strerror', None) or error}"
         return
     except (ValueError, RecursionError):  # a first line that is not JSON is for the reader to judge, by bad_rows
@@ -113,6 +121,13 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
             yield ("inputs", key), f"no {what} is named {wanted!r}{hint or wording.choice(wanted, columns)}"
     if isinstance(inputs, schema.TabularInputs) and format_ != "jsonl":  # whose rows may lack keys
         yield from tables.lacking(inputs, columns, "the header")
+
+
+def _opened(name: str) -> BinaryIO:
+    """The bytes of a file, unpacked if it is a gzip file."""
+    with open(name, "rb") as file:
+        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    return gzip.open(name) if is_packed else open(name, "rb")
 
 
 def _delimiter_hint(wanted: str, columns: list[str]) -> str | None:

@@ -4,6 +4,7 @@ The rules, the same on every Python:
 
 - UTF-8, with or without a byte order mark, unless a Dialect says otherwise. A row with bytes that are not of the
   encoding is a bad one; NULs and lone surrogates become U+FFFD.
+- Files may be packed by gzip; the ending of their format stands before .gz.
 - Lines end in "\\n" or "\\r\\n" and in nothing else; lines of white space alone are not rows.
 - csv and tsv: the first line names the columns unless `columns` does. A field that holds a quote, a separator or a
   line end stands in double quotes, with inner quotes doubled.
@@ -19,9 +20,12 @@ import csv
 import dataclasses
 import difflib
 import glob
+import gzip
+import io
 import json
 import os
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TextIO
 
@@ -42,6 +46,9 @@ _WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
+_GZIP_ENDING, _GZIP_MAGIC = ".gz", b"\x1f\x8b"
+# What reading a file may raise.
+UNREADABLE = (OSError, EOFError, zlib.error)
 # What bytes become that the encoding does not have; half of a surrogate pair, which no decoded text holds.
 _UNDECODED = "\udcff"
 codecs.register_error("hubpipe.undecoded", lambda error: (_UNDECODED, error.end))
@@ -71,7 +78,11 @@ class Dialect(NamedTuple):
 
     def open(self, path: str) -> TextIO:
         """Opens a file to read it, with bytes that the encoding does not have marked; OSError if it cannot be."""
-        return open(path, encoding=self.encoding, errors="hubpipe.undecoded", newline="\n")
+        with open(path, "rb") as file:
+            opened = gzip.open if file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC else open
+        return io.TextIOWrapper(
+            opened(path, "rb"), encoding=self.encoding, errors="hubpipe.undecoded", newline="\n"
+        )
 
 
 COMMON = Dialect()
@@ -163,6 +174,11 @@ def comma_hint(numbers: Iterable[str]) -> str:
     return "".join(f"; {hint}" for hint in hints)
 
 
+def unreadable(path: str, error: Exception) -> errors.InputError:
+    """What to raise in the place of one of UNREADABLE."""
+    return errors.InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})")
+
+
 def refuse(problem: str, skipped: Skipped | None, *, lines: int = 1) -> None:
     """Deals with a bad row: an error, or counted.
 
@@ -251,8 +267,8 @@ def read_rows(
                     yield from _read_objects(file, path, wanted, skipped)
                 else:
                     yield from _read_table(file, path, dialect.separator(kind), wanted, columns, skipped)
-        except OSError as error:
-            raise errors.InputError(f"{path}: cannot be read ({error.strerror})") from error
+        except UNREADABLE as error:
+            raise unreadable(path, error) from error
 
 
 def format_of(path: str) -> str:
@@ -263,11 +279,11 @@ def format_of(path: str) -> str:
     Raises:
         InputError: an ending that is not known.
     """
-    suffix = os.path.splitext(path)[1].lower()
+    suffix = os.path.splitext(path.lower().removesuffix(_GZIP_ENDING))[1]
     if suffix not in _SUFFIXES:
         raise errors.InputError(
-            f"{path}: the ending {suffix!r} does not tell the format. Endings known: {', '.join(_SUFFIXES)}; "
-            f"or set the format to one of {', '.join(FORMATS)}"
+            f"{path}: the ending {suffix!r} does not tell the format. Endings known: {', '.join(_SUFFIXES)}, "
+            f"also with {_GZIP_ENDING} behind; or set the format to one of {', '.join(FORMATS)}"
         )
     return _SUFFIXES[suffix]
 

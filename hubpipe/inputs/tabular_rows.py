@@ -130,8 +130,8 @@ class Files:
             try:
                 for row in _rows(_READERS[kind](path, kind, reading, skipped), reading, skipped):
                     yield row
-            except OSError as error:
-                raise errors.InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+            except rows.UNREADABLE as error:
+                raise rows.unreadable(path, error) from error
             if row is not None and kind in _SAME_COLUMNS:  # what the first file has, the others must have
                 reading = dataclasses.replace(reading, named=tuple(dict.fromkeys((*reading.named, *row.values))))
 

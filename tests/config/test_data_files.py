@@ -1,4 +1,5 @@
 import csv
+import gzip
 
 import pytest
 
@@ -29,6 +30,7 @@ GOOD = b"label,text\n1,good\n"
     ("files", "written"),
     [
         ("a.csv", {"a.csv": GOOD}),
+        ("a.csv.gz", {"a.csv.gz": gzip.compress(GOOD)}),
         ("a.CSV", {"a.CSV": b"\xef\xbb\xbf\r\ntext,label\r\n"}),
         ("a.tsv", {"a.tsv": b'"text"\tlabel\n'}),
         ("a.csv", {"a.csv": b" \nmore, label ,text\n"}),
@@ -141,3 +143,12 @@ def test_files_of_images(tmp_path, monkeypatch, files, keys, expected):
     inputs = schema.ImageInputs.model_validate({"kind": "image"} | sources | keys)
     found = list(data_files.check(inputs))
     assert found == [(path, message.format(directory=tmp_path)) for path, message in expected]
+
+
+def test_packed_files(check):
+    ((key, message),) = check("a.csv.gz", {"a.csv.gz": gzip.compress(GOOD)}, label="kind")
+    assert key == ("inputs", "label") and message.startswith("a.csv.gz: no column in the header is named 'kind'")
+    ((key, message),) = check("b.csv.gz", {"b.csv.gz": gzip.compress(GOOD)[:-9]})
+    assert message.startswith("b.csv.gz: cannot be read: ")
+    ((key, message),) = check("c.txt.gz", {"c.txt.gz": gzip.compress(GOOD)})
+    assert key == ("inputs", "format")

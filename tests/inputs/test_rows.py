@@ -1,6 +1,7 @@
 """hubpipe.inputs.rows"""
 
 import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -84,6 +85,16 @@ def test_byte_order_mark_and_characters_that_no_text_has(put):
     assert pairs(put("a.csv", b"\xef\xbb\xbflabel,text\nx,\xc3\xa9\0z\n")) == [("x", "é\ufffdz")]
     path = put("a.jsonl", b'\xef\xbb\xbf{"label": "x", "text": "\\u0000\\ud800\\ud83d\\ude00"}\n')
     assert pairs(path) == [("x", "\ufffd\ufffd\U0001f600")]
+
+
+def test_files_packed_by_gzip(put):
+    packed = gzip.compress(b"label,text\nx,a\n", mtime=0)
+    assert pairs(put("a.csv.gz", packed)) == [("x", "a")]
+    assert pairs(put("b.JSONL.gz", gzip.compress(b'{"label": 1, "text": "b"}\n'))) == [("1", "b")]
+    for broken in (packed[:-9], packed[:20] + b"\xff" + packed[21:]):
+        path = put("c.csv.gz", broken)
+        assert problem(path).startswith(f"{path}: cannot be read (")
+    assert "the ending '.txt' does not tell the format" in problem(put("d.txt.gz", packed))
 
 
 def test_bytes_of_another_encoding(put):
