@@ -3,18 +3,17 @@
 import codecs
 import csv
 import glob
-import gzip
 import io
 import json
 import os
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from hubpipe.config import document, schema, tables, wording
+from hubpipe.files import packed
 
 _MAX_HEAD_BYTES = 1 << 20  # of a data file, to find its column names
-_GZIP_ENDING, _GZIP_MAGIC = ".gz", b"\x1f\x8b"
+_GZIP_ENDING = ".gz"
 _DELIMITERS = ";\t|,"  # that a table may have instead
 _TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _TARS = dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar")
@@ -99,7 +98,7 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
             yield ("inputs", "columns"), "for csv and tsv only; a jsonl line names its keys"
         return
     try:
-        with _opened(name) as file:
+        with packed.open_unpacked(name) as file:
             head = file.read(_MAX_HEAD_BYTES)
         if inputs.encoding == schema.UTF_8 and head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             yield ("inputs", "encoding"), "the file is UTF-16; set inputs.encoding: utf-16"
@@ -121,13 +120,6 @@ def _columns(inputs: schema.Inputs, name: str, path: document.Path) -> Iterator[
             yield ("inputs", key), f"no {what} is named {wanted!r}{hint or wording.choice(wanted, columns)}"
     if isinstance(inputs, schema.TabularInputs) and format_ != "jsonl":  # whose rows may lack keys
         yield from tables.lacking(inputs, columns, "the header")
-
-
-def _opened(name: str) -> BinaryIO:
-    """The bytes of a file, unpacked if it is a gzip file."""
-    with open(name, "rb") as file:
-        is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    return gzip.open(name) if is_packed else open(name, "rb")
 
 
 def _delimiter_hint(wanted: str, columns: list[str]) -> str | None:

@@ -20,7 +20,6 @@ import csv
 import dataclasses
 import difflib
 import glob
-import gzip
 import io
 import json
 import os
@@ -30,6 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from hubpipe import errors
+from hubpipe.files import packed
 
 FORMATS = ("csv", "tsv", "jsonl")
 MAX_FIELD_CHARS = 1 << 24  # a longer field is an unclosed quote, not a text
@@ -46,7 +46,7 @@ _WITH_COMMA = re.compile(r"[+-]?[0-9]+(,[0-9]+)?")
 _MAX_REASONS = 5
 _MAX_SHOWN_CHARS = 60
 
-_GZIP_ENDING, _GZIP_MAGIC = ".gz", b"\x1f\x8b"
+_GZIP_ENDING = ".gz"
 # What reading a file may raise.
 UNREADABLE = (OSError, EOFError, zlib.error)
 # What bytes become that the encoding does not have; half of a surrogate pair, which no decoded text holds.
@@ -78,11 +78,8 @@ class Dialect(NamedTuple):
 
     def open(self, path: str) -> TextIO:
         """Opens a file to read it, with bytes that the encoding does not have marked; OSError if it cannot be."""
-        with open(path, "rb") as file:
-            opened = gzip.open if file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC else open
-        return io.TextIOWrapper(
-            opened(path, "rb"), encoding=self.encoding, errors="hubpipe.undecoded", newline="\n"
-        )
+        file = packed.open_unpacked(path)
+        return io.TextIOWrapper(file, encoding=self.encoding, errors="hubpipe.undecoded", newline="\n")
 
 
 COMMON = Dialect()

@@ -17,7 +17,6 @@ from hubpipe.files import atomic
 from hubpipe.inputs import cache, feeding, prepared, rows, tabular_columns, tabular_rows, targets
 
 _TABLE = "table.json"
-_MAX_SHOWN = 5  # places of columns in a message
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -291,8 +290,7 @@ def _unnamed(source: tabular_rows.Source) -> list[str]:
     places = source.unnamed()
     if len(places) < 2:
         return [f"column {place} has no name and is left out" for place in places]
-    shown = ", ".join(map(str, places[:_MAX_SHOWN])) + (", ..." if len(places) > _MAX_SHOWN else "")
-    return [f"columns {shown} have no name and are left out"]
+    return [f"columns {targets.shown(list(map(str, places)))} have no name and are left out"]
 
 
 def _check_names(columns: Mapping[str, Any]) -> None:

@@ -265,7 +265,7 @@ def _number(name: str, numbers: dict[str, int]) -> int:
 
 
 def shown(names: Sequence[str]) -> str:
-    """The first class names, for messages."""
+    """The first of some names, for messages."""
     return ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
 
 

@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[2] / "hubpipe"
 
 # Folder -> the folders of hubpipe it may import from, besides itself.
 ALLOWED = {
-    "config": set(),
+    "config": {"files"},
     "inputs": {"compat", "config", "embeddings", "files", "own_code"},
     "models": {"compat", "config", "hub", "own_code"},
     "examples": {"hub"},

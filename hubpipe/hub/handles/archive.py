@@ -5,10 +5,9 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 from hubpipe import errors
-from hubpipe.files import paths
+from hubpipe.files import packed, paths
 from hubpipe.hub.handles import tar
 
 MAX_UNPACKED_BYTES = 32 << 30
@@ -18,7 +17,6 @@ MAX_DEPTH = 100  # directories around a member
 MAX_RATIO = 200
 RATIO_FREE_BYTES = 1 << 30  # up to this size any ratio is accepted
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _NAME_PROBLEMS = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
@@ -29,7 +27,7 @@ def is_archive(path: str) -> bool:
         OSError: it cannot be read.
     """
     try:
-        with _open(path) as stream:
+        with packed.open_unpacked(path) as stream:
             return tar.is_header(stream.read(tar.BLOCK_BYTES))
     except (EOFError, gzip.BadGzipFile, zlib.error):
         return False
@@ -49,7 +47,7 @@ def unpack(path: str, directory: str, *, where: str) -> None:
     """
     files = 0
     try:
-        with _open(path) as stream:
+        with packed.open_unpacked(path) as stream:
             for member, contents in _within_limits(tar.members(stream, where), os.path.getsize(path), where):
                 _unpack_member(member, contents, directory, where)
                 files += not member.is_directory
@@ -72,12 +70,6 @@ def _unpack_member(member: tar.Member, contents: Iterable[bytes], directory: str
         if error.errno not in _NAME_PROBLEMS:
             raise
         raise _refused(member, where, f"cannot be created: {error.strerror}") from error
-
-
-def _open(path: str) -> BinaryIO:
-    with open(path, "rb") as file:
-        is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    return gzip.open(path, "rb") if is_gzip else open(path, "rb")
 
 
 def _within_limits(
