@@ -24,7 +24,14 @@ class ExitCode(enum.IntEnum):
 
 
 # What the user wrote or points to.
-_USAGE_ERRORS = (errors.ConfigError, errors.InputError, errors.HandleError, errors.UsageError)
+_USAGE_ERRORS = (
+    errors.ConfigError,
+    errors.InputError,
+    errors.HandleError,
+    errors.UsageError,
+    errors.UnknownVersionError,
+    errors.NotAModuleError,
+)
 
 
 class StoreFlags:
@@ -45,7 +52,7 @@ class StoreFlags:
         """The versions of the module.
 
         Raises:
-            StoreError: it cannot be one's name.
+            UnknownVersionError: it cannot be one's name.
         """
         return store.Store(self._root.value, self._name.value)
 

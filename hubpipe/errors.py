@@ -14,9 +14,11 @@ and Python catch for the same mistake.
     |   |-- ParityError                   a module and its twin that are not the same model
     |   `-- LossyError                    a conversion that would lose part of a module
     |-- StoreError                        a store of versions
+    |   `-- UnknownVersionError           a version, or a module of a store, that is not there
     |-- BusyError                         a job that another process is at
     |   `-- LockLostError                 a job that another process took over
     |-- FormatError     (ValueError)      a broken or unsupported file on disk
+    |   |-- NotAModuleError             a directory that is no module at all
     |   `-- SavedModelError (OSError)     a directory that holds no SavedModel that can become a module
     |-- ModuleSpecError (ValueError)      a module_fn whose graph cannot become a module
     |-- SignatureError  (ValueError, KeyError)  an unknown signature, tag set or module spec
@@ -86,6 +88,10 @@ class StoreError(HubpipeError):
     """A store of versions that is in a state it must not be in."""
 
 
+class UnknownVersionError(StoreError):
+    """A version, or a module of a store, that was named and is not there."""
+
+
 class BusyError(HubpipeError):
     """A job that another process is at."""
 
@@ -96,6 +102,10 @@ class LockLostError(BusyError):
 
 class FormatError(HubpipeError, ValueError):
     """A file of a module or checkpoint that is broken or not supported."""
+
+
+class NotAModuleError(FormatError):
+    """A directory that was named as a module and is none."""
 
 
 class SavedModelError(FormatError, OSError):

@@ -66,7 +66,7 @@ def _versions(store: store_lib.Store) -> list[store_lib.Version]:
 
     Raises:
         UsageError: something that is no number.
-        StoreError: no such version, or no current one.
+        UnknownVersionError: no such version, or no current one.
     """
     wrong = [number for number in _VERSIONS.value if not number.isdecimal()]
     if wrong:
@@ -75,7 +75,7 @@ def _versions(store: store_lib.Store) -> list[store_lib.Version]:
         return [store.version(number) for number in dict.fromkeys(map(int, _VERSIONS.value))]
     current = store.current()
     if current is None:
-        raise errors.StoreError(f"{store.path}: no version is current; name some: --versions N,N")
+        raise errors.UnknownVersionError(f"{store.path}: no version is current; name some: --versions N,N")
     return [current]
 
 

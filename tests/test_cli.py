@@ -48,7 +48,9 @@ def test_main_gets_what_is_no_flag(ended):
     [
         (errors.ConfigError(["a.yaml:1: one", "a.yaml:2: two"]), 2),
         (errors.InputError("a.csv:3: three"), 2),
+        (errors.UnknownVersionError("modules/text: there is no version 7"), 2),
         (errors.HandleError("/m does not exist"), 2),
+        (errors.NotAModuleError("/m: not a TF1 Hub module"), 2),
         (errors.TrainingError("run: the loss became NaN"), 1),
         (errors.ExportError("nothing registered"), 1),
         (OSError(28, "No space left on device", "/m/x"), 1),

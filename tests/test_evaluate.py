@@ -69,8 +69,8 @@ def test_versions_are_compared_on_the_same_rows(config_path, tmp_path, capsys):
     ("versions", "error", "told"),
     [
         ("1,x", errors.UsageError, "--versions=1,x: 'x' is no version's number"),
-        ("7", errors.StoreError, "{store}: there is no version 7; published versions: none."),
-        ("", errors.StoreError, "{store}: no version is current; name some: --versions N,N"),
+        ("7", errors.UnknownVersionError, "{store}: there is no version 7; published versions: none."),
+        ("", errors.UnknownVersionError, "{store}: no version is current; name some: --versions N,N"),
     ],
 )
 def test_no_such_version(tiny, tmp_path, versions, error, told):  # noqa: F811
@@ -84,6 +84,6 @@ def test_no_such_version(tiny, tmp_path, versions, error, told):  # noqa: F811
 def test_a_mistake_is_told_without_tensorflow(tiny, tmp_path):  # noqa: F811
     tiny()
     process, imported = commands.start("evaluate", "--config", tmp_path / "tiny.yaml")
-    assert process.returncode == cli.ExitCode.FAILED
+    assert process.returncode == cli.ExitCode.USAGE
     assert process.stderr.startswith(str(tmp_path / "store"))
     assert "tensorflow" not in imported

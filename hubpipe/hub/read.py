@@ -24,10 +24,11 @@ def load_module_spec(path: str) -> spec.ModuleSpec:
         A ModuleSpec whose modules are initialized with the values on disk.
     Raises:
         HandleError: the handle leads nowhere, or cannot be downloaded.
-        FormatError: what it leads to is no module, is broken, or needs features that hubpipe does not know.
+        NotAModuleError: what it leads to is no module.
+        FormatError: it is broken, or needs features that hubpipe does not know.
     """
     module_dir = resolver.resolve(path)
-    _check_module_file(module_dir)
+    check_module_file(module_dir)
     path = os.path.join(module_dir, format.SAVED_MODEL_FILE)
     saved_model = _parse(path, saved_model_pb2.SavedModel)
     variants = {}
@@ -49,10 +50,16 @@ def is_module(module_dir: str) -> bool:
     return tf.io.gfile.exists(os.path.join(module_dir, format.MODULE_FILE))
 
 
-def _check_module_file(module_dir: str) -> None:
+def check_module_file(module_dir: str) -> None:
+    """Refuses a directory that does not say that it is a module which hubpipe can read.
+
+    Raises:
+        NotAModuleError: it does not say that it is a module.
+        FormatError: it is one of another format, or needs features that hubpipe does not know.
+    """
     path = os.path.join(module_dir, format.MODULE_FILE)
     if not is_module(module_dir):
-        raise errors.FormatError(f"{module_dir}: not a TF1 Hub module, it has no {format.MODULE_FILE}.")
+        raise errors.NotAModuleError(f"{module_dir}: not a TF1 Hub module, it has no {format.MODULE_FILE}.")
     module_def = _parse(path, format.ModuleDef)
     unknown = sorted(set(module_def.required_features) - _KNOWN_FEATURES)
     if unknown:

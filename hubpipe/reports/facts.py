@@ -225,7 +225,7 @@ def age_secs(created: str) -> float | None:
 
 def _check_format(path: str) -> None:
     if not os.path.exists(path):
-        raise errors.FormatError(f"{path}: missing; a directory without it is no TF1 Hub module.")
+        raise errors.NotAModuleError(f"{path}: missing; a directory without it is no TF1 Hub module.")
     fields = wire.decode_message(_read(path, _MAX_MODULE_FILE_BYTES), _MODULE, path)
     version = fields.get("format", [0])[-1]
     if version != _FORMAT_V3:

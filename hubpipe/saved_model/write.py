@@ -18,7 +18,7 @@ from tensorflow.compat import v1 as tf1
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from hubpipe.files import atomic, byte_ranges, paths, records, tensor_bundle
-from hubpipe.hub import format, read, write
+from hubpipe.hub import format, read, reading, write
 from hubpipe.hub import variables as variables_lib
 from hubpipe.saved_model import isolated, twin
 
@@ -50,8 +50,10 @@ class TwinWriter:
         Raises:
             ExportExistsError: the directory is not empty; nothing was written.
             ModuleSpecError: the module holds state that a SavedModel of TensorFlow 2 cannot hold.
+            NotAModuleError: module_dir holds no module.
             FormatError: the module is broken.
         """
+        read.check_module_file(module_dir)
         template = self._template(module_dir)
         facts = records.read(os.path.join(template, FACTS_FILE))
         with _directory(path) as directory:
@@ -115,15 +117,15 @@ def _checkpoint_keys(prefix: str, names: list[str]) -> dict[str, str]:
 
 def _structure_digest(module_dir: str) -> str:
     """A digest of all of a module but the values of its variables."""
-    digest = hashlib.sha256()
     assets_dir = os.path.join(module_dir, format.ASSETS_DIRECTORY)
     assets = sorted(tf.io.gfile.listdir(assets_dir)) if tf.io.gfile.isdir(assets_dir) else []
-    for path in [
-        os.path.join(module_dir, format.SAVED_MODEL_FILE), *(os.path.join(assets_dir, name) for name in assets)
-    ]:
-        with tf.io.gfile.GFile(path, "rb") as file:
+    digest = hashlib.sha256(
+        reading.read_bytes(os.path.join(module_dir, format.SAVED_MODEL_FILE), format.MAX_FILE_BYTES)
+    )
+    for name in assets:
+        with tf.io.gfile.GFile(os.path.join(assets_dir, name), "rb") as file:
             data = file.read()
-        digest.update(json.dumps([os.path.basename(path), len(data)]).encode())
+        digest.update(json.dumps([name, len(data)]).encode())
         digest.update(data)
     return digest.hexdigest()
 

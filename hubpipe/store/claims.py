@@ -52,10 +52,10 @@ def held(files: file_system.FileSystem, directory: str) -> Iterator[Claim]:
     Yields:
         the claim.
     Raises:
-        StoreError: the folder does not exist.
+        UnknownVersionError: the folder does not exist.
     """
     if not files.is_dir(directory):
-        raise errors.StoreError(f"{directory}: no such directory; no version is there.")
+        raise errors.UnknownVersionError(f"{directory}: no such directory; no version is there.")
     with files.locked(os.path.join(directory, LOCK_NAME)) as is_locked:
         path = _claim(files, directory, is_locked)
         try:

@@ -32,10 +32,11 @@ class Folder:
             name: of the module.
             gfile: tf.io.gfile, or a module like it, for a root on another than the local file system.
         Raises:
-            StoreError: the name cannot be a folder's, or the root is not local and there is no gfile.
+            UnknownVersionError: the name cannot be a module's.
+            StoreError: the root is not local and there is no gfile.
         """
         if not is_module_name(name):
-            raise errors.StoreError(
+            raise errors.UnknownVersionError(
                 f"{os.fspath(root)}: the module name {name!r} is not valid; accepted are letters, digits, "
                 "'.', '_' and '-', not starting with '.'."
             )
@@ -51,12 +52,14 @@ class Folder:
         """Returns the version of a number.
 
         Raises:
-            StoreError: there is none.
+            UnknownVersionError: there is none.
         """
         version = self.at(number)
         if not version.is_there:
             known = ", ".join(str(other.number) for other in self.versions()) or "none"
-            raise errors.StoreError(f"{self.path}: there is no version {number!r}; published versions: {known}.")
+            raise errors.UnknownVersionError(
+                f"{self.path}: there is no version {number!r}; published versions: {known}."
+            )
         return version
 
     def latest(self) -> Version | None:
@@ -119,14 +122,14 @@ class Folder:
         Args:
             number: of the version; None for the current one.
         Raises:
-            StoreError: there is no such version, or it is about to be deleted; none is current; no lease can be
-                written.
+            UnknownVersionError: there is no such version, or none is current.
+            StoreError: it is about to be deleted; no lease can be written.
             FormatError: current.json is broken.
         """
         while True:
             version = self.current() if number is None else self.version(number)
             if version is None:
-                raise errors.StoreError(f"{self.path}: no version is current.")
+                raise errors.UnknownVersionError(f"{self.path}: no version is current.")
             with leases.taken(self.path, version.number, self.files):
                 # Written before this look, as `deleting` is before collect looks at leases: one sees the other.
                 record = self.record()

@@ -84,7 +84,7 @@ class Store(folder.Folder):
         Returns:
             whether the version is current now.
         Raises:
-            StoreError: there is no such version.
+            UnknownVersionError: there is no such version.
             FormatError: current.json is broken.
         """
         with self.locked() as lock:
@@ -106,15 +106,17 @@ class Store(folder.Folder):
             why: for the history.
             pin: whether to pin it, so that publications leave it current.
         Raises:
-            StoreError: the version is yanked, broken or not there; there is none to go back to; current moved
-                meanwhile.
+            UnknownVersionError: the version is not there.
+            StoreError: it is yanked or broken; there is none to go back to; current moved meanwhile.
             FormatError: current.json is broken.
         """
         seen = self.record()
         if to is None:
             versions = self.versions()
             if not versions:
-                raise errors.StoreError(f"{self.path}: there are no versions; is it the right store and name?")
+                raise errors.UnknownVersionError(
+                    f"{self.path}: there are no versions; is it the right store and name?"
+                )
             target, skipped = predecessor.find(seen, versions)
             if target is None:
                 raise errors.StoreError(
@@ -144,7 +146,7 @@ class Store(folder.Folder):
         """Keeps a version whatever its age; while it is current, publications leave it so.
 
         Raises:
-            StoreError: there is no such version.
+            UnknownVersionError: there is no such version.
             FormatError: current.json is broken.
         """
         self._mark(number, action="pin", why=why)
@@ -153,7 +155,7 @@ class Store(folder.Folder):
         """Takes a pin back.
 
         Raises:
-            StoreError: there is no such version.
+            UnknownVersionError: there is no such version.
             FormatError: current.json is broken.
         """
         self._mark(number, action="unpin", why=why)
@@ -165,7 +167,8 @@ class Store(folder.Folder):
             number: of the version.
             why: for the history.
         Raises:
-            StoreError: there is no such version, or current moved meanwhile.
+            UnknownVersionError: there is no such version.
+            StoreError: current moved meanwhile.
             FormatError: current.json is broken.
         """
         seen = self.record()
@@ -189,7 +192,7 @@ class Store(folder.Folder):
         """Lets a yanked version be current again; it does not become so by this.
 
         Raises:
-            StoreError: there is no such version.
+            UnknownVersionError: there is no such version.
             FormatError: current.json is broken.
         """
         self._mark(number, action="unyank", why=why)

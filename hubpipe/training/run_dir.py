@@ -51,7 +51,7 @@ def start(model_dir: str, config: schema.Config, data: Mapping[str, str]) -> Non
         config: of the run.
         data: dict "train", "eval" -> fingerprint of the data.
     Raises:
-        TrainingError: the model_dir is of another module, encoder, head or optimizer, or of other data.
+        ConfigError: the model_dir is of another module, encoder, head or optimizer, or of other data.
     """
     path = os.path.join(model_dir, RUN_FILE)
     fixed = {
@@ -91,7 +91,7 @@ def _check_same(model_dir: str, before: Mapping[str, Any], now: Mapping[str, Any
         f"{key} was {before.get(key)!r}, is {value!r}" for key, value in now.items() if before.get(key) != value
     ]
     if changed:
-        raise errors.TrainingError(
-            f"{model_dir}: its checkpoints are of another run: {'; '.join(changed)}. "
-            "Give this run a model_dir of its own, or remove that directory to start anew."
+        told = f"{model_dir}: its checkpoints are of another run: {'; '.join(changed)}. "
+        raise errors.ConfigError(
+            [f"{told}Give this run a model_dir of its own, or remove that directory to start anew."]
         )

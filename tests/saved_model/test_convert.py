@@ -156,6 +156,18 @@ def test_a_target_that_is_taken(module_dir, tmp_path):
         convert.convert(str(tmp_path / "nowhere"), str(tmp_path / "other"))
 
 
+def test_what_is_no_module_or_half_of_one(tmp_path):
+    target = str(tmp_path / "twin")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(errors.NotAModuleError, match="empty: not a TF1 Hub module, it has no tfhub_module.pb"):
+        convert.convert(str(tmp_path / "empty"), target)
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "tfhub_module.pb").write_bytes(b"\x08\x03")
+    with pytest.raises(errors.FormatError, match="half/saved_model.pb does not exist"):
+        convert.convert(str(tmp_path / "half"), target)
+    assert not os.path.exists(target)
+
+
 # Modules that other programs wrote.
 
 

@@ -58,11 +58,11 @@ def test_versions_sort_as_numbers_and_other_names_are_left_alone(tmp_path, publi
 
 def test_an_unknown_version_is_refused_with_those_there_are(stores, publish):
     versions = stores.open()
-    with pytest.raises(errors.StoreError, match=r"text: there is no version 1; published versions: none\."):
+    with pytest.raises(errors.UnknownVersionError, match=r"text: .* version 1; published versions: none\."):
         versions.version(1)
     publish(versions)
     publish(versions)
-    with pytest.raises(errors.StoreError, match=r"text: there is no version 3; published versions: 1, 2\."):
+    with pytest.raises(errors.UnknownVersionError, match=r"text: .* version 3; published versions: 1, 2\."):
         versions.version(3)
 
 
@@ -71,7 +71,7 @@ def test_a_current_version_that_is_gone_is_told(tmp_path, publish):
     first = publish(versions)
     versions.promote(1)
     shutil.rmtree(first.path)
-    with pytest.raises(errors.StoreError, match="text: there is no version 1; published versions: none"):
+    with pytest.raises(errors.UnknownVersionError, match="text: there is no version 1; published versions: none"):
         versions.current()
 
 
@@ -106,7 +106,7 @@ def test_current_is_read_again_when_it_moved_and_its_version_went(tmp_path, monk
 
 def test_a_lease_is_of_the_current_version(stores, publish):
     versions = stores.open()
-    with pytest.raises(errors.StoreError, match="text: no version is current"), versions.lease():
+    with pytest.raises(errors.UnknownVersionError, match="text: no version is current"), versions.lease():
         pytest.fail("the block must not run")
     publish(versions)
     versions.promote(1)
@@ -132,7 +132,7 @@ def test_a_lease_follows_a_current_that_moves(tmp_path, monkeypatch, publish):
     monkeypatch.setattr(leases, "taken", taken_late)
     with versions.lease() as version:
         assert version.number == 2
-    with pytest.raises(errors.StoreError, match="there is no version 1"), versions.lease(1):
+    with pytest.raises(errors.UnknownVersionError, match="there is no version 1"), versions.lease(1):
         pytest.fail("the block must not run")
 
 

@@ -25,7 +25,7 @@ def test_rollback_goes_to_the_version_before_and_on(stores):
 
 
 def test_rollback_where_there_are_no_versions(tmp_path):
-    with pytest.raises(errors.StoreError, match="txet: there are no versions; is it the right store and name"):
+    with pytest.raises(errors.UnknownVersionError, match="txet: there are no versions; is it the right store"):
         store.Store(tmp_path, "txet").rollback()
 
 

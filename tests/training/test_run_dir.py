@@ -69,7 +69,7 @@ def test_what_a_run_may_go_on_with(tiny, model_dir, override):
 )
 def test_what_a_run_cannot_go_on_with(tiny, model_dir, override, message):
     run_dir.start(str(model_dir), tiny(), DATA)
-    with pytest.raises(errors.TrainingError) as error:
+    with pytest.raises(errors.ConfigError) as error:
         run_dir.start(str(model_dir), tiny(override), DATA)
     assert str(error.value).startswith(f"{model_dir}: its checkpoints are of another run: {message}")
     assert load.load(model_dir / run_dir.CONFIG_FILE) == tiny()
@@ -78,14 +78,14 @@ def test_what_a_run_cannot_go_on_with(tiny, model_dir, override, message):
 @pytest.mark.parametrize("split", ["train", "eval"])
 def test_other_data_are_another_run(tiny, model_dir, split):
     run_dir.start(str(model_dir), tiny(), DATA)
-    with pytest.raises(errors.TrainingError) as error:
+    with pytest.raises(errors.ConfigError) as error:
         run_dir.start(str(model_dir), tiny(), {**DATA, split: "3333"})
     assert f"the fingerprint of inputs.{split} was '{DATA[split]}', is '3333'" in str(error.value)
 
 
 def test_several_changes_are_told_at_once(tiny, model_dir):
     run_dir.start(str(model_dir), tiny(), DATA)
-    with pytest.raises(errors.TrainingError, match="embedding_dim was 4, is 8; .*fingerprint of inputs.eval was"):
+    with pytest.raises(errors.ConfigError, match="embedding_dim was 4, is 8; .*fingerprint of inputs.eval was"):
         run_dir.start(str(model_dir), tiny("model_fn.encoder.embedding_dim=8"), {**DATA, "eval": "3333"})
 
 
@@ -114,7 +114,7 @@ KERAS = ("model_fn={kind: keras, build_fn: 'mypkg.models:encoder'}", "model_fn.p
 def test_a_run_of_another_keras_model(tiny, model_dir, override, change):
     run_dir.start(str(model_dir), tiny(*KERAS), DATA)
     run_dir.start(str(model_dir), tiny(*KERAS, "training.max_steps=7"), DATA)
-    with pytest.raises(errors.TrainingError) as error:
+    with pytest.raises(errors.ConfigError) as error:
         run_dir.start(str(model_dir), tiny(*KERAS, override), DATA)
     assert f"its checkpoints are of another run: {change}" in str(error.value)
 
@@ -124,6 +124,6 @@ OWN_HEAD = "model_fn.head={kind: custom, head_fn: 'mypkg.heads:Margin', params: 
 
 def test_a_run_of_another_head_of_ones_own(tiny, model_dir):
     run_dir.start(str(model_dir), tiny(OWN_HEAD), DATA)
-    with pytest.raises(errors.TrainingError) as error:
+    with pytest.raises(errors.ConfigError) as error:
         run_dir.start(str(model_dir), tiny(OWN_HEAD, "model_fn.head.params.margin=0.5"), DATA)
     assert "of another run: model_fn.head.params was {'margin': 1.0}, is {'margin': 0.5}" in str(error.value)
