@@ -15,7 +15,7 @@ import types
 from typing import Protocol
 
 from hubpipe.config import schema
-from hubpipe.inputs import rows
+from hubpipe.inputs import bad_rows
 
 # By name, since rows, sources and vocab are to be imported without TensorFlow, which the readers need.
 INPUTS = {
@@ -44,7 +44,7 @@ class Data(Protocol):
     labels_path: str | None
     num_train: int
     num_eval: int
-    skipped: dict[str, rows.Skipped]
+    skipped: dict[str, bad_rows.Skipped]
     fingerprint: dict[str, str]
     moments: tuple[float, float]
     notes: tuple[str, ...]

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.files import atomic
-from hubpipe.inputs import rows, targets
+from hubpipe.inputs import bad_rows, rows, targets
 
 PART_BYTES = 64 << 20  # of a file of rows; the unit that processes which train together share among them
 LABEL = "label"
@@ -48,7 +48,7 @@ class Records:
 
     paths: tuple[str, ...]
     count: int
-    skipped: rows.Skipped
+    skipped: bad_rows.Skipped
     fingerprint: str
     moments: tuple[float, float]
 
@@ -114,7 +114,7 @@ def entry(cache_dir: str, identity: Mapping[str, Any], fill: Callable[[str], Non
 
 
 def kept(
-    data: Iterable[Row], target: targets.Target, labels: Sequence[str], skipped: rows.Skipped | None
+    data: Iterable[Row], target: targets.Target, labels: Sequence[str], skipped: bad_rows.Skipped | None
 ) -> Iterator[Kept]:
     """The rows whose label and weight can be used.
 
@@ -133,7 +133,7 @@ def kept(
             stored = target.stored(canonical, numbers)
             weight = None if row.weight is None else targets.weight(row.weight)
         except errors.InputError as error:
-            rows.refuse(f"{row.where}: {error}", skipped)
+            bad_rows.refuse(f"{row.where}: {error}", skipped)
             continue
         yield Kept(row, canonical, stored, weight)
 
@@ -143,7 +143,7 @@ def write_records(
     data: Iterable[Row],
     target: targets.Target,
     labels: Sequence[str],
-    skipped: rows.Skipped | None,
+    skipped: bad_rows.Skipped | None,
     *,
     where: str,
 ) -> None:
@@ -178,7 +178,7 @@ def write_records(
     about = {
         "rows": count,
         "files": writer.count,
-        "skipped": dataclasses.asdict(skipped or rows.Skipped()),
+        "skipped": dataclasses.asdict(skipped or bad_rows.Skipped()),
         "fingerprint": content.hexdigest(),
         "moments": (0.0, 1.0) if target.has_classes else moments.values,
     }
@@ -189,7 +189,7 @@ def read_records(directory: str) -> Records:
     """Finds the records of an entry and what is known of them."""
     with open(os.path.join(directory, _ABOUT), "rb") as file:
         about = json.load(file)
-    skipped = rows.Skipped(**about["skipped"])
+    skipped = bad_rows.Skipped(**about["skipped"])
     paths = tuple(_path(directory, index) for index in range(about["files"]))
     return Records(paths, about["rows"], skipped, about["fingerprint"], tuple(about["moments"]))
 

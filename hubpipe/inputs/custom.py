@@ -23,7 +23,7 @@ from hubpipe import errors, own_code
 from hubpipe.compat import estimator
 from hubpipe.config import schema
 from hubpipe.files import atomic
-from hubpipe.inputs import batches, cache, custom_dataset, custom_scan, prepared, rows, targets, vocab
+from hubpipe.inputs import bad_rows, batches, cache, custom_dataset, custom_scan, prepared, targets, vocab
 
 _SCAN_FILE = "scan.json"
 
@@ -63,9 +63,9 @@ class CustomData:
         return []
 
     @property
-    def skipped(self) -> dict[str, rows.Skipped]:
+    def skipped(self) -> dict[str, bad_rows.Skipped]:
         """No rows: what an input_fn leaves out is its own matter."""
-        return {"train": rows.Skipped(), "eval": rows.Skipped()}
+        return {"train": bad_rows.Skipped(), "eval": bad_rows.Skipped()}
 
 
 def prepare_section(section: schema.CustomInputs, model: schema.Model, *, cache_dir: str) -> CustomData:

@@ -14,7 +14,18 @@ import tensorflow as tf
 from hubpipe import errors
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.inputs import batches, cache, feeding, image_sources, pixels, prepared, rows, targets
+from hubpipe.inputs import (
+    bad_rows,
+    batches,
+    cache,
+    dialects,
+    feeding,
+    image_sources,
+    pixels,
+    prepared,
+    rows,
+    targets,
+)
 
 IMAGES = "images"  # the feature, and the input of the module
 
@@ -124,9 +135,9 @@ def slices(section: schema.ImageInputs, data: ImageData, column: str) -> list[st
         InputError: evaluation data that are no tables, or no such column.
     """
     source = _source(section, "eval", data.target)
-    values = {row.where: row.label for row in source.table_rows(column, rows.Skipped())}
-    decoded = _decoded(source.images(rows.Skipped()), section, rows.Skipped())
-    kept = cache.kept(decoded, data.target, data.labels, rows.Skipped())
+    values = {row.where: row.label for row in source.table_rows(column, bad_rows.Skipped())}
+    decoded = _decoded(source.images(bad_rows.Skipped()), section, bad_rows.Skipped())
+    kept = cache.kept(decoded, data.target, data.labels, bad_rows.Skipped())
     return [values.get(row.where.partition(": ")[0], "") for row, *_ in kept]
 
 
@@ -152,12 +163,12 @@ def _source(section: schema.ImageInputs, split: str, target: targets.Target) -> 
         label=section.label,
         columns=section.columns,
         several_labels=target.allows_several,
-        dialect=rows.Dialect.of(section),
+        dialect=dialects.Dialect.of(section),
     )
 
 
 def _decoded(
-    images: Iterable[image_sources.Image], section: schema.ImageInputs, skipped: rows.Skipped | None
+    images: Iterable[image_sources.Image], section: schema.ImageInputs, skipped: bad_rows.Skipped | None
 ) -> Iterator[_Row]:
     """Reads images one after the other, and decodes several at once; the order stays."""
     with (
@@ -169,7 +180,7 @@ def _decoded(
             try:
                 content = image.read()
             except OSError as error:
-                rows.refuse(f"{image.where}: cannot be read ({error.strerror or error})", skipped)
+                bad_rows.refuse(f"{image.where}: cannot be read ({error.strerror or error})", skipped)
                 continue
             waiting.append((image, content, pool.submit(decoder.decode, content)))
             if len(waiting) == _DECODED_AT_ONCE:
@@ -179,7 +190,10 @@ def _decoded(
 
 
 def _row(
-    image: image_sources.Image, content: bytes, decoding: concurrent.futures.Future, skipped: rows.Skipped | None
+    image: image_sources.Image,
+    content: bytes,
+    decoding: concurrent.futures.Future,
+    skipped: bad_rows.Skipped | None,
 ) -> Iterator[_Row]:
     """Yields the row of an image, or none if it is refused."""
     try:

@@ -29,7 +29,7 @@ import tensorflow as tf
 from google.protobuf import message as protobuf
 
 from hubpipe import errors
-from hubpipe.inputs import digits, rows, sources
+from hubpipe.inputs import bad_rows, dialects, digits, rows, sources
 
 SAMPLES = {"digits": digits}
 
@@ -82,9 +82,9 @@ class Files:
     label: str | None = None
     columns: tuple[str, ...] | None = None
     several_labels: bool = False
-    dialect: rows.Dialect = rows.COMMON
+    dialect: dialects.Dialect = dialects.COMMON
 
-    def images(self, skipped: rows.Skipped | None = None) -> Iterator[Image]:
+    def images(self, skipped: bad_rows.Skipped | None = None) -> Iterator[Image]:
         """Finds the images; their bytes are to be read while this goes on.
 
         Args:
@@ -103,7 +103,7 @@ class Files:
             else:
                 yield from self._of_table(path, kind, skipped)
 
-    def table_rows(self, column: str, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
+    def table_rows(self, column: str, skipped: bad_rows.Skipped | None = None) -> Iterator[rows.Row]:
         """The rows of tables, with the value of `column` as label.
 
         Raises:
@@ -142,25 +142,25 @@ class Files:
         for kind, endings in (("tar", _TARS), ("tfrecord", _TFRECORDS)):
             if path.lower().endswith(endings):
                 return kind
-        return rows.format_of(path)
+        return dialects.format_of(path)
 
     def _digests(self, path: str) -> Any:
         kind = self._format(path)
         if kind == "folder":
             return [[name, _sha256(file)] for name, file in sorted(_walk(path).items())]
         if kind in _TABLES:
-            listed = self._labelled_rows(path, kind, rows.Skipped())
+            listed = self._labelled_rows(path, kind, bad_rows.Skipped())
             return [_sha256(path), [_sha256(_beside(path, row.text)) for row in listed]]
         return _sha256(path)
 
-    def _of_folder(self, path: str, skipped: rows.Skipped | None) -> Iterator[Image]:
+    def _of_folder(self, path: str, skipped: bad_rows.Skipped | None) -> Iterator[Image]:
         found = _walk(path)
         if not found:
             raise errors.InputError(f"{path}: no files in this folder, nor below it")
         for name, label in self._labelled(found, path, skipped, root=_name(path)):
             yield Image(label, found[name], functools.partial(_read, found[name]))
 
-    def _of_tar(self, path: str, skipped: rows.Skipped | None) -> Iterator[Image]:
+    def _of_tar(self, path: str, skipped: bad_rows.Skipped | None) -> Iterator[Image]:
         try:
             with _opened_tar(path) as tar:
                 members = {
@@ -171,22 +171,22 @@ class Files:
                     if members[name].isfile():
                         yield Image(label, where, functools.partial(_extract, tar, members[name]))
                     else:
-                        rows.refuse(f"{where}: not a file, but a link or a device", skipped)
+                        bad_rows.refuse(f"{where}: not a file, but a link or a device", skipped)
         except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
             raise errors.InputError(f"{path}: cannot be read as a tar ({error})") from error
 
-    def _of_table(self, path: str, kind: str, skipped: rows.Skipped | None) -> Iterator[Image]:
+    def _of_table(self, path: str, kind: str, skipped: bad_rows.Skipped | None) -> Iterator[Image]:
         listed = {row.where: row for row in self._labelled_rows(path, kind, skipped)}
         for where in _mixed(listed, base=path):
             row = listed[where]
             file = _beside(path, row.text)
             yield Image(row.label, f"{where}: {file}", functools.partial(_read, file))
 
-    def _labelled_rows(self, path: str, kind: str, skipped: rows.Skipped | None) -> Iterator[rows.Row]:
+    def _labelled_rows(self, path: str, kind: str, skipped: bad_rows.Skipped | None) -> Iterator[rows.Row]:
         return self._rows(path, kind, self.label or "label", skipped, several_labels=self.several_labels)
 
     def _rows(
-        self, path: str, kind: str, label: str, skipped: rows.Skipped | None, *, several_labels: bool
+        self, path: str, kind: str, label: str, skipped: bad_rows.Skipped | None, *, several_labels: bool
     ) -> Iterator[rows.Row]:
         return rows.read_rows(
             glob.escape(path),
@@ -199,7 +199,7 @@ class Files:
             skipped=skipped,
         )
 
-    def _of_records(self, path: str, skipped: rows.Skipped | None) -> Iterator[Image]:
+    def _of_records(self, path: str, skipped: bad_rows.Skipped | None) -> Iterator[Image]:
         image_key, label_key = self.image or "image/encoded", self.label or "image/class/label"
         try:
             for number, record in enumerate(tf.compat.v1.io.tf_record_iterator(path), start=1):
@@ -207,14 +207,14 @@ class Files:
                 try:
                     label, content = _of_example(record, image_key, label_key, several=self.several_labels)
                 except errors.InputError as error:
-                    rows.refuse(f"{where}: {error}", skipped)
+                    bad_rows.refuse(f"{where}: {error}", skipped)
                     continue
                 yield Image(label, where, lambda content=content: content)
         except tf.errors.OpError as error:
             raise errors.InputError(f"{path}: cannot be read as TFRecords ({error.message})") from error
 
     def _labelled(
-        self, names: Collection[str], path: str, skipped: rows.Skipped | None, *, root: str = ""
+        self, names: Collection[str], path: str, skipped: bad_rows.Skipped | None, *, root: str = ""
     ) -> Iterator[tuple[str, str]]:
         """Yields the names of images and their labels, mixed; `root` is a label if no folder below it is."""
         with_images = {posixpath.dirname(name) for name in names if name.lower().endswith(_IMAGES)}
@@ -262,13 +262,13 @@ class Sample:
     name: str
     split: str
 
-    def images(self, skipped: rows.Skipped | None = None) -> Iterator[Image]:
+    def images(self, skipped: bad_rows.Skipped | None = None) -> Iterator[Image]:
         """Yields the images; a sample has no bad ones, so `skipped` stays as it is."""
         del skipped
         for number, (label, content) in enumerate(SAMPLES[self.name].read_images(self.split), start=1):
             yield Image(label, f"{self.name}:{number}", lambda content=content: content)
 
-    def table_rows(self, column: str, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
+    def table_rows(self, column: str, skipped: bad_rows.Skipped | None = None) -> Iterator[rows.Row]:
         """Raises InputError: a sample is no table."""
         del skipped
         raise errors.InputError(f"slice column {column!r}: a sample has no further columns; use a table of paths")
@@ -281,10 +281,10 @@ class Sample:
 Source = Files | Sample
 
 
-def refuse(problem: str, skipped: rows.Skipped | None) -> None:
-    """Deals with a file that is no image that can be used, as rows.refuse does; says how to go on without it."""
+def refuse(problem: str, skipped: bad_rows.Skipped | None) -> None:
+    """Deals with a file that is no image that can be used, as bad_rows.refuse; says how to go on without it."""
     advice = "" if skipped is not None else ". Remove it, or set inputs.bad_rows: skip to leave such files out"
-    rows.refuse(f"{problem}{advice}", skipped)
+    bad_rows.refuse(f"{problem}{advice}", skipped)
 
 
 def _name(folder: str) -> str:

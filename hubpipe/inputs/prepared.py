@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from hubpipe.inputs import cache, rows, targets, vocab
+from hubpipe.inputs import bad_rows, cache, rows, targets, vocab
 
 LABELS = "labels.txt"
 
@@ -20,8 +20,8 @@ class Source(NamedTuple):
     """
 
     identity: Mapping[str, Any]
-    read: Callable[[rows.Skipped | None], Iterator[cache.Row]]
-    read_labels: Callable[[rows.Skipped | None], Iterator[rows.Label]]
+    read: Callable[[bad_rows.Skipped | None], Iterator[cache.Row]]
+    read_labels: Callable[[bad_rows.Skipped | None], Iterator[rows.Label]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Prepared:
         return self.evaluation.count
 
     @property
-    def skipped(self) -> dict[str, rows.Skipped]:
+    def skipped(self) -> dict[str, bad_rows.Skipped]:
         """dict "train", "eval" -> the bad rows left out."""
         return {"train": self.train.skipped, "eval": self.evaluation.skipped}
 
@@ -103,8 +103,8 @@ def prepare(
             evaluation data that the training data lack.
     """
 
-    def skipped() -> rows.Skipped | None:
-        return rows.Skipped() if skip_bad_rows else None
+    def skipped() -> bad_rows.Skipped | None:
+        return bad_rows.Skipped() if skip_bad_rows else None
 
     def fill_train(directory: str) -> None:
         names = target.classes(train.read_labels(skipped())) if target.has_classes else []

@@ -7,7 +7,7 @@ from typing import Any
 
 from hubpipe import errors
 from hubpipe.files import digest
-from hubpipe.inputs import rows, stdlib_docs
+from hubpipe.inputs import bad_rows, dialects, rows, stdlib_docs
 
 SAMPLES = {"stdlib_docs": stdlib_docs}
 
@@ -24,9 +24,9 @@ class Files:
     columns: tuple[str, ...] | None = None
     weight: str | None = None
     several_labels: bool = False
-    dialect: rows.Dialect = rows.COMMON
+    dialect: dialects.Dialect = dialects.COMMON
 
-    def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
+    def rows(self, skipped: bad_rows.Skipped | None = None) -> Iterator[rows.Row]:
         """Streams the rows, see rows.read_rows."""
         options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return rows.read_rows(options.pop("paths"), **options, skipped=skipped)
@@ -39,8 +39,8 @@ class Files:
         Raises:
             InputError: a file that cannot be read.
         """
-        paths = rows.expand(self.paths)
-        formats = [rows.format_of(path) if self.format == "auto" else self.format for path in paths]
+        paths = dialects.expand(self.paths)
+        formats = [dialects.format_of(path) if self.format == "auto" else self.format for path in paths]
         return {
             "files": [[kind, sha256(path)] for kind, path in zip(formats, paths, strict=True)],
             "text": self.text,
@@ -67,7 +67,7 @@ class Sample:
     split: str
     is_pair: bool = False
 
-    def rows(self, skipped: rows.Skipped | None = None) -> Iterator[rows.Row]:
+    def rows(self, skipped: bad_rows.Skipped | None = None) -> Iterator[rows.Row]:
         """Yields the rows; a sample has no bad ones, so `skipped` stays as it is."""
         del skipped
         module = self._module()

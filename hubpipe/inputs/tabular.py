@@ -14,7 +14,17 @@ from hubpipe import errors
 from hubpipe.compat import estimator
 from hubpipe.config import schema
 from hubpipe.files import atomic
-from hubpipe.inputs import cache, feeding, prepared, rows, tabular_columns, tabular_rows, targets
+from hubpipe.inputs import (
+    bad_rows,
+    cache,
+    dialects,
+    feeding,
+    prepared,
+    rows,
+    tabular_columns,
+    tabular_rows,
+    targets,
+)
 
 _TABLE = "table.json"
 
@@ -110,9 +120,9 @@ def slices(section: schema.TabularInputs, data: TabularData, column: str) -> lis
         InputError: no such column.
     """
     source = _source(section, "eval", data.target, named=(*_columns(data.table), column))
-    values = {row.where: row.values.get(column, row.label) for row in source.rows(rows.Skipped())}
-    stored = _stored(source, data.table, rows.Skipped())
-    return [values[row.where] for row, *_ in cache.kept(stored, data.target, data.labels, rows.Skipped())]
+    values = {row.where: row.values.get(column, row.label) for row in source.rows(bad_rows.Skipped())}
+    stored = _stored(source, data.table, bad_rows.Skipped())
+    return [values[row.where] for row, *_ in cache.kept(stored, data.target, data.labels, bad_rows.Skipped())]
 
 
 def _types(table: schema.Table) -> dict[str, tf.DType]:
@@ -141,7 +151,7 @@ def _source(
         missing=section.missing,
         format=section.format,
         columns=section.columns,
-        dialect=rows.Dialect.of(section),
+        dialect=dialects.Dialect.of(section),
         label_is_number=isinstance(target, targets.Number),
     )
     source = getattr(section, split)
@@ -170,7 +180,7 @@ def _prepared_source(
 
 
 def _stored(
-    source: tabular_rows.Source, table: schema.Table, skipped: rows.Skipped | None, common: Sequence[str] = ()
+    source: tabular_rows.Source, table: schema.Table, skipped: bad_rows.Skipped | None, common: Sequence[str] = ()
 ) -> Iterator[_Row]:
     """Yields the rows that fit the table; InputError if there are some, and none has a column of `common`."""
     missing = tabular_columns.missing_numbers(source.reading.missing)
@@ -203,7 +213,7 @@ def _check_common(common: Sequence[str], seen: Collection[str]) -> None:
 
 
 def _converted(
-    row: tabular_rows.Row, convert: Mapping[str, Callable[[str], Any]], skipped: rows.Skipped | None
+    row: tabular_rows.Row, convert: Mapping[str, Callable[[str], Any]], skipped: bad_rows.Skipped | None
 ) -> dict[str, Any] | None:
     """The values of a row by the functions of their columns, None for a row that is refused."""
     values = {}
@@ -211,7 +221,7 @@ def _converted(
         try:
             values[name] = function(row.values.get(name, ""))
         except errors.InputError as error:
-            rows.refuse(f"{row.where}: {name!r} {error}", skipped)
+            bad_rows.refuse(f"{row.where}: {name!r} {error}", skipped)
             return None
     return values
 
@@ -221,7 +231,7 @@ def _learn(source: tabular_rows.Source, section: schema.TabularInputs, directory
 
     That is the table, with the columns that most rows have and lines on what was inferred, and vocabularies.
     """
-    skipped = rows.Skipped() if section.bad_rows == "skip" else None
+    skipped = bad_rows.Skipped() if section.bad_rows == "skip" else None
     others = section.features.get(schema.OTHERS)
     learner = functools.partial(_learner, source.reading)
     columns = {name: learner(name, section.features[name]) for name in section.features if name != schema.OTHERS}

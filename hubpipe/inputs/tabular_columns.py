@@ -19,7 +19,7 @@ import numpy as np
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.inputs import rows, tabular_dates, targets, vocab
+from hubpipe.inputs import bad_rows, numerals, tabular_dates, targets, vocab
 
 Missing = frozenset[float]  # numbers that stand for no value
 NONE: Missing = frozenset()
@@ -62,11 +62,11 @@ def number(text: str, decimal: str = ".", missing: Missing = NONE) -> float:
     if not text:
         return math.nan
     try:
-        value = float(rows.with_point(text, decimal))
+        value = float(numerals.with_point(text, decimal))
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or "_" in text:
-        hint = rows.comma_hint([text]) if decimal == "." else ""
+        hint = numerals.comma_hint([text]) if decimal == "." else ""
         raise errors.InputError(f"is not a number ({text!r}){hint}")
     if abs(value) > (largest := targets.LARGEST_FLOAT32):
         raise errors.InputError(f"is a number beyond {largest:.1e}, the largest of float32 ({text!r})")
@@ -314,7 +314,7 @@ class Auto:
     @property
     def hint(self) -> str:
         """What to do if the column was meant to have numbers or dates, but has other values, too; or ""."""
-        return rows.comma_hint(self._values.counts) or "".join(map(self._of_few_unfit, self._unfit))
+        return numerals.comma_hint(self._values.counts) or "".join(map(self._of_few_unfit, self._unfit))
 
     def _of_few_unfit(self, kind: str) -> str:
         column, value = self._unfit[kind]
@@ -328,7 +328,7 @@ class Auto:
             return ""
         share = f"{total - unfit} of {total}" if total == self._present else "nearly all"
         return (
-            f"; {share} are {_IN_WORDS[kind]}, but not {rows.shown(value)}: if it means no value, add it to "
+            f"; {share} are {_IN_WORDS[kind]}, but not {bad_rows.shown(value)}: if it means no value, add it to "
             "inputs.missing, else correct it"
         )
 

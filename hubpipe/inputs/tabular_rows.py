@@ -7,7 +7,7 @@ The rules, for all formats:
   an Example without values.
 - Numbers of jsonl are as written, those of TFRecord and Parquet as Python writes them; bools are true and false;
   dates and times of Parquet as in ISO 8601.
-- csv and tsv are as in hubpipe.inputs.rows; in them and in Parquet all columns that are named must be there.
+- csv and tsv are as in hubpipe.inputs.delimited; in them and in Parquet all columns that are named must be there.
 - A column or key without a name is never a feature.
 """
 
@@ -25,7 +25,7 @@ from google.protobuf import message as protobuf
 
 from hubpipe import errors
 from hubpipe.files import digest
-from hubpipe.inputs import rows, unicode
+from hubpipe.inputs import bad_rows, delimited, dialects, json_lines, numerals, rows, unicode
 
 SAMPLES = {"unicode": unicode}
 
@@ -82,7 +82,7 @@ class Reading:
     missing: tuple[str, ...] = ("",)
     format: str = "auto"
     columns: tuple[str, ...] | None = None
-    dialect: rows.Dialect = rows.COMMON
+    dialect: dialects.Dialect = dialects.COMMON
     decimal: str = "."
     label_is_number: bool = False
 
@@ -96,7 +96,7 @@ class Reading:
 def format_of(path: str) -> str:
     """Tells a file's format by the ending of its name; InputError for an unknown one."""
     ending = os.path.splitext(path)[1].lower()
-    return _ENDINGS[ending] if ending in _ENDINGS else rows.format_of(path)
+    return _ENDINGS[ending] if ending in _ENDINGS else dialects.format_of(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Files:
     paths: tuple[str, ...]
     reading: Reading
 
-    def rows(self, skipped: rows.Skipped | None = None) -> Iterator[Row]:
+    def rows(self, skipped: bad_rows.Skipped | None = None) -> Iterator[Row]:
         """Streams the rows, one file after the other.
 
         Args:
@@ -120,7 +120,7 @@ class Files:
             InputError: a file that cannot be read, a column that is not there, or a bad row.
         """
         reading = self.reading
-        for path in rows.expand(self.paths):
+        for path in dialects.expand(self.paths):
             kind = self._format(path)
             if kind not in _TABLES and reading.columns is not None:
                 raise errors.InputError(f"{path}: inputs.columns are for csv and tsv; {kind} names its columns")
@@ -130,24 +130,24 @@ class Files:
             try:
                 for row in _rows(_READERS[kind](path, kind, reading, skipped), reading, skipped):
                     yield row
-            except rows.UNREADABLE as error:
-                raise rows.unreadable(path, error) from error
+            except dialects.UNREADABLE as error:
+                raise dialects.unreadable(path, error) from error
             if row is not None and kind in _SAME_COLUMNS:  # what the first file has, the others must have
                 reading = dataclasses.replace(reading, named=tuple(dict.fromkeys((*reading.named, *row.values))))
 
     def unnamed(self) -> list[int]:
         """The places, counted from 1, of columns without a name in the first file, if it is csv or tsv."""
-        path = rows.expand(self.paths)[0]
+        path = dialects.expand(self.paths)[0]
         kind, dialect = self._format(path), self.reading.dialect
         if kind not in _TABLES:
             return []
         with dialect.open(path) as file:
-            names, _ = rows.read_table(file, path, dialect.separator(kind), self.reading.columns, None)
+            names, _ = delimited.read(file, path, dialect.separator(kind), self.reading.columns, None)
         return [place for place, name in enumerate(names, start=1) if not name]
 
     def identity(self) -> dict[str, Any]:
         """Describes what the rows depend on, for JSON: contents and how they are read, not the files' names."""
-        files = [[self._format(path), _sha256(path)] for path in rows.expand(self.paths)]
+        files = [[self._format(path), _sha256(path)] for path in dialects.expand(self.paths)]
         return {"files": files, "reading": dataclasses.asdict(self.reading)}
 
     def _format(self, path: str) -> str:
@@ -168,7 +168,7 @@ class Sample:
     split: str
     reading: Reading
 
-    def rows(self, skipped: rows.Skipped | None = None) -> Iterator[Row]:
+    def rows(self, skipped: bad_rows.Skipped | None = None) -> Iterator[Row]:
         """Yields the rows; see Files.rows."""
         module = SAMPLES[self.name]
         _check_columns(module.COLUMNS, self.reading, self.name)
@@ -197,7 +197,7 @@ Source = Files | Sample
 _Records = Iterator[tuple[str, dict[str, Any]]]  # where, and column -> value
 
 
-def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> Iterator[Row]:
+def _rows(records: _Records, reading: Reading, skipped: bad_rows.Skipped | None) -> Iterator[Row]:
     aliases, missing = dict(reading.label_aliases), frozenset(reading.missing)
     for where, record in records:
         label = _label(record.get(reading.label), reading, aliases, missing)
@@ -208,16 +208,16 @@ def _rows(records: _Records, reading: Reading, skipped: rows.Skipped | None) -> 
             found = type(record[unfit]).__name__
             others = unfit not in (reading.label, reading.weight, *reading.named)
             hint = f"; leave it out with inputs.exclude=[{unfit}]" if others else ""
-            rows.refuse(f"{where}: {unfit!r} is a {found}, expected a text or a number{hint}", skipped)
+            bad_rows.refuse(f"{where}: {unfit!r} is a {found}, expected a text or a number{hint}", skipped)
         elif not label and not reading.several_labels:
-            rows.refuse(f"{where}: no label ({_why_none(record.get(reading.label), reading)})", skipped)
-        elif reading.label_is_number and reading.decimal == "." and (hint := rows.comma_hint([label])):
-            rows.refuse(f"{where}: label {label!r} is not a number{hint}", skipped)
+            bad_rows.refuse(f"{where}: no label ({_why_none(record.get(reading.label), reading)})", skipped)
+        elif reading.label_is_number and reading.decimal == "." and (hint := numerals.comma_hint([label])):
+            bad_rows.refuse(f"{where}: label {label!r} is not a number{hint}", skipped)
         else:
             weight = None if reading.weight is None else texts.pop(reading.weight, "")
             if reading.decimal != ".":
-                label = rows.with_point(label, reading.decimal) if reading.label_is_number else label
-                weight = None if weight is None else rows.with_point(weight, reading.decimal)
+                label = numerals.with_point(label, reading.decimal) if reading.label_is_number else label
+                weight = None if weight is None else numerals.with_point(weight, reading.decimal)
             values = {name: "" if text in missing else text for name, text in texts.items()}
             yield Row(values, label, weight, where)
 
@@ -247,22 +247,22 @@ def _why_none(value: Any, reading: Reading) -> str:
     )
 
 
-def _of_table(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:
+def _of_table(path: str, kind: str, reading: Reading, skipped: bad_rows.Skipped | None) -> _Records:
     with reading.dialect.open(path) as file:
-        names, found = rows.read_table(file, path, reading.dialect.separator(kind), reading.columns, skipped)
+        names, found = delimited.read(file, path, reading.dialect.separator(kind), reading.columns, skipped)
         _check_columns(names, reading, path)
         for line, fields in found:
             yield f"{path}:{line}", dict(zip(names, fields, strict=True))
 
 
-def _of_objects(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:
+def _of_objects(path: str, kind: str, reading: Reading, skipped: bad_rows.Skipped | None) -> _Records:
     del kind
     with reading.dialect.open(path) as file:
-        for number, _, record in rows.read_objects(file, path, skipped):
+        for number, _, record in json_lines.read(file, path, skipped):
             yield f"{path}:{number}", record
 
 
-def _of_examples(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:
+def _of_examples(path: str, kind: str, reading: Reading, skipped: bad_rows.Skipped | None) -> _Records:
     del kind, reading
     try:
         for number, record in enumerate(tf.compat.v1.io.tf_record_iterator(path), start=1):
@@ -270,14 +270,14 @@ def _of_examples(path: str, kind: str, reading: Reading, skipped: rows.Skipped |
             try:
                 features = tf.train.Example.FromString(record).features.feature
             except protobuf.DecodeError:
-                rows.refuse(f"{where}: no tf.train.Example", skipped)
+                bad_rows.refuse(f"{where}: no tf.train.Example", skipped)
                 continue
             yield where, {name: _values(feature) for name, feature in features.items()}
     except tf.errors.OpError as error:
         raise errors.InputError(f"{path}: cannot be read as TFRecords ({error.message})") from error
 
 
-def _of_parquet(path: str, kind: str, reading: Reading, skipped: rows.Skipped | None) -> _Records:
+def _of_parquet(path: str, kind: str, reading: Reading, skipped: bad_rows.Skipped | None) -> _Records:
     del kind, skipped
     try:
         polars = importlib.import_module("polars")
@@ -312,10 +312,10 @@ def _check_columns(names: Iterable[str], reading: Reading, path: str) -> None:
     names = list(names)
     for name in (reading.label, reading.weight, *reading.named):
         if name is not None:
-            rows.index_of(names, name, path)
+            delimited.index_of(names, name, path)
     for name in names:
         if reading.takes(name):
-            rows.index_of(names, name, path)  # a name that stands there twice
+            delimited.index_of(names, name, path)  # a name that stands there twice
 
 
 def _values(feature: tf.train.Feature) -> Any:
@@ -330,7 +330,7 @@ def _text(value: Any) -> str | None:
     if type(value) is str:
         if value.isascii() and value.isprintable():  # as most are; their only white space is " "
             return " ".join(value.split()) if " " in value else value
-        return _WHITE_SPACE.sub(" ", rows.printable(value)).strip(" ")
+        return _WHITE_SPACE.sub(" ", json_lines.printable(value)).strip(" ")
     if value is None:
         return ""
     if isinstance(value, bool):

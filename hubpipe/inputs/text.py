@@ -12,7 +12,7 @@ import tensorflow as tf
 from hubpipe import errors
 from hubpipe.compat import estimator
 from hubpipe.config import schema
-from hubpipe.inputs import cache, feeding, prepared, rows, sources, targets, vocab
+from hubpipe.inputs import bad_rows, cache, dialects, feeding, prepared, rows, sources, targets, vocab
 
 if TYPE_CHECKING:
     from hubpipe.inputs import pretrained
@@ -73,7 +73,7 @@ def prepare_section(
         label=section.label,
         columns=section.columns,
         weight=section.weight,
-        dialect=rows.Dialect.of(section),
+        dialect=dialects.Dialect.of(section),
         bad_rows=section.bad_rows,
         head=model.head,
         ngrams=model.vocabulary.ngrams,
@@ -98,7 +98,7 @@ def prepare(
     label: str = "label",
     columns: Sequence[str] | None = None,
     weight: str | None = None,
-    dialect: rows.Dialect = rows.COMMON,
+    dialect: dialects.Dialect = dialects.COMMON,
     bad_rows: str = "error",
     head: schema.Head = _DEFAULT_HEAD,
     ngrams: int,
@@ -119,7 +119,7 @@ def prepare(
         train_sample: a key of sources.SAMPLES.
         eval_paths: files and glob patterns; either this or `eval_sample`.
         eval_sample: a key of sources.SAMPLES.
-        format: one of rows.FORMATS, or "auto".
+        format: one of dialects.FORMATS, or "auto".
         text: the column or key of the text.
         text_pair: that of the second text of a pair; None if rows have one text.
         label: the column or key of the label.
@@ -216,11 +216,11 @@ def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]
         "format": section.format,
         "text": section.text,
         "columns": section.columns,
-        "dialect": rows.Dialect.of(section),
+        "dialect": dialects.Dialect.of(section),
     }
     values = {
         (row.path, row.line): row.label
-        for row in sources.Files(section.eval.files, label=column, **reading).rows(rows.Skipped())
+        for row in sources.Files(section.eval.files, label=column, **reading).rows(bad_rows.Skipped())
     }
     whole = sources.Files(
         section.eval.files,
@@ -229,7 +229,7 @@ def slices(section: schema.TextInputs, data: TextData, column: str) -> list[str]
         several_labels=data.target.allows_several,
         **reading,
     )
-    kept = cache.kept(whole.rows(rows.Skipped()), data.target, data.labels, rows.Skipped())
+    kept = cache.kept(whole.rows(bad_rows.Skipped()), data.target, data.labels, bad_rows.Skipped())
     return [values.get((row.path, row.line), "") for row, *_ in kept]
 
 
@@ -285,7 +285,7 @@ def _pretrained() -> types.ModuleType:
         ) from error
 
 
-def _labels_of(source: sources.Source) -> Callable[[rows.Skipped | None], Iterator[rows.Label]]:
+def _labels_of(source: sources.Source) -> Callable[[bad_rows.Skipped | None], Iterator[rows.Label]]:
     return lambda skipped: (row.label for row in source.rows(skipped))
 
 

@@ -3,7 +3,7 @@
 Tokens are those of the text model's graph (models.text.tokens): the text in lower case, split at everything that
 is not a letter, a number or an apostrophe, and n-grams joined with one space. Python and TensorFlow agree on every
 character that is in the Unicode tables of both; one that only the newer table has is a separator to the other.
-Texts have no NUL, as hubpipe.inputs.rows makes sure: tf.strings.lower drops the rest of a text after one.
+Texts have no NUL, as delimited and json_lines make sure: tf.strings.lower drops the rest of a text after one.
 """
 
 import collections

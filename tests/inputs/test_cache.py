@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.inputs import cache, rows, targets
+from hubpipe.inputs import bad_rows, cache, rows, targets
 
 CLASSES = targets.create(schema.ClassificationHead(kind="classification"))
 ROWS = [rows.Row("aé", "x", "a.csv", 2), rows.Row("", "y", "a.csv", 3)]
@@ -29,7 +29,7 @@ def examples(paths):
 def test_records_hold_text_and_class(tmp_path):
     records = cache.read_records(cache.entry(str(tmp_path / "inputs"), {}, fill(ROWS)))
     assert examples(records.paths) == [("aé", 1), ("", 0)]
-    assert (records.count, records.skipped) == (2, rows.Skipped())
+    assert (records.count, records.skipped) == (2, bad_rows.Skipped())
 
 
 def test_files_are_of_a_size(tmp_path, monkeypatch):
@@ -90,10 +90,10 @@ def test_unknown_label(tmp_path):
     with pytest.raises(errors.InputError) as caught:
         cache.entry(str(tmp_path), {}, fill(ROWS, labels=["y", "z"]))
     assert str(caught.value) == message
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     records = cache.read_records(cache.entry(str(tmp_path), {}, fill(ROWS, ["y", "z"], skipped)))
     assert records.count == 1
-    assert records.skipped == rows.Skipped(1, [message])
+    assert records.skipped == bad_rows.Skipped(1, [message])
 
 
 def test_no_rows(tmp_path):
@@ -102,5 +102,5 @@ def test_no_rows(tmp_path):
     with pytest.raises(
         errors.InputError, match="no rows to use .2 rows skipped, such as a.csv:2: label 'x' is not"
     ):
-        cache.entry(str(tmp_path), {}, fill(ROWS, ["a", "b"], rows.Skipped()))
+        cache.entry(str(tmp_path), {}, fill(ROWS, ["a", "b"], bad_rows.Skipped()))
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.inputs import batches, image, image_sources, rows, vocab
+from hubpipe.inputs import bad_rows, batches, image, image_sources, vocab
 from tests.inputs import pictures
 
 
@@ -188,6 +188,6 @@ def test_labels_of_tfrecords(tmp_path):
     path = pictures.records(tmp_path / "a.tfrecord", examples)
     several = image_sources.Files((path,), "train", several_labels=True)
     assert [one.label for one in several.images()] == [("0.25",), ("x", "y"), ("3",)]
-    single, skipped = image_sources.Files((path,), "train"), rows.Skipped()
+    single, skipped = image_sources.Files((path,), "train"), bad_rows.Skipped()
     assert [found.label for found in single.images(skipped)] == ["0.25", "3"]
     assert skipped.reasons[0].endswith("'image/class/label' is ['x', 'y'], expected one text or number")

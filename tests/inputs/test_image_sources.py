@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from hubpipe import errors
-from hubpipe.inputs import image_sources, rows
+from hubpipe.inputs import bad_rows, image_sources
 from tests.inputs import pictures
 
 
@@ -133,7 +133,7 @@ def test_what_is_beside_images_is_refused_or_counted(tmp_path):
         "Endings known: .jpg, .jpeg, .jfif, .png, .bmp, .gif. Remove it, or set inputs.bad_rows: skip to leave "
         "such files out"
     )
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert found(root, skipped=skipped) == EXPECTED
     assert skipped.count == 2
 
@@ -142,7 +142,7 @@ def test_loose_images_beside_the_folders_of_classes_have_no_label(tmp_path):
     root = write(tmp_path / "pets", {"1.jpg": b"loose", **FILES})
     with pytest.raises(errors.InputError, match=r"pets: pets/1.jpg: in no folder of a class, whose name would be"):
         found(root)
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert found(root, skipped=skipped) == EXPECTED
     assert skipped.count == 1
 
@@ -155,7 +155,7 @@ def test_links_and_loose_images_of_tars(tmp_path):
         link = tarfile.TarInfo("cat/link.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, "../../../etc/passwd"
         archive.addfile(link)
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert found(path, skipped=skipped) == EXPECTED
     assert sorted(reason.partition(": ")[2] for reason in skipped.reasons) == [
         "1.jpg: in no folder of a class, whose name would be its label",
@@ -178,7 +178,7 @@ def test_broken_files(tmp_path, monkeypatch, name, content, message):
     if name:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(errors.InputError) as caught:
-        found(name or "nothing", skipped=rows.Skipped())
+        found(name or "nothing", skipped=bad_rows.Skipped())
     assert str(caught.value).startswith(message)
 
 
@@ -216,7 +216,7 @@ def test_bad_examples(tmp_path, example, message):
     with pytest.raises(errors.InputError) as caught:
         found(path)
     assert str(caught.value) == f"{path}: record 1: {message}"
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert found(path, skipped=skipped) == []
     assert skipped.count == 1
 

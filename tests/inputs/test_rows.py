@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubpipe import errors
-from hubpipe.inputs import rows
+from hubpipe.inputs import bad_rows, delimited, dialects, rows
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_bytes_of_another_encoding(put):
     advice = "; set inputs.encoding to that of the file, such as latin-1"
     path = put("a.csv", b"label,text\nx,ok \xef\xbf\xbd\ncaf\xe9,bad\ny,good\n")
     assert problem(path) == f"{path}:3: bytes that are not utf-8 ('caf\ufffd,bad'){advice}"
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert pairs(path, skipped=skipped) == [("x", "ok \ufffd"), ("y", "good")]
     assert skipped.count == 1
     path = put("a.jsonl", b'{"label": "x", "text": "\xe9"}\n')
@@ -151,7 +151,7 @@ def test_bad_jsonl_row(put, line, message):
     said = problem(path)
     assert said.startswith(path + message)
     assert len(said) < len(path) + 250
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert pairs(path, skipped=skipped) == [("0", "a"), ("2", "b")]
     assert (skipped.count, skipped.reasons) == (1, [said])
 
@@ -173,7 +173,7 @@ def test_bad_csv_row(put, line, message, lines):
     path = put("a.csv", f"label,text\n0,a\n{line}\n1,b\n")
     said = problem(path)
     assert said.startswith(path + message)
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert pairs(path, skipped=skipped) == [("0", "a"), ("1", "b")]
     assert (skipped.count, skipped.reasons) == (lines, [said])
 
@@ -181,7 +181,7 @@ def test_bad_csv_row(put, line, message, lines):
 def test_unclosed_quote_counts_every_line_it_swallows(put):
     path = put("a.csv", 'label,text\n0,a\n1,"b\n2,c\n3,d\n')
     assert problem(path).startswith(path + ":3: lines 3 to 5 cannot be split into fields (unexpected end of data)")
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert pairs(path, skipped=skipped) == [("0", "a")]
     assert skipped.count == 3
 
@@ -191,7 +191,7 @@ def test_field_size(put, monkeypatch):
     assert pairs(put("a.csv", f"label,text\nx,{long}\n")) == [("x", long)]
     limit = csv.field_size_limit()
     try:
-        monkeypatch.setattr(rows, "MAX_FIELD_CHARS", 10)
+        monkeypatch.setattr(delimited, "MAX_FIELD_CHARS", 10)
         csv.field_size_limit(10)
         assert "field larger than field limit (10)" in problem(put("b.csv", "label,text\nx,aaaaaaaaaaa\n"))
     finally:
@@ -201,7 +201,7 @@ def test_field_size(put, monkeypatch):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-16-le"])
 def test_other_delimiters_and_encodings(put, encoding):
     path = put("a.csv", 'label;text\r\nx;"größer; als, b"\r\ny;é\n'.encode(encoding))
-    dialect = rows.Dialect(";", encoding)
+    dialect = dialects.Dialect(";", encoding)
     assert pairs(path, dialect=dialect) == [("x", "größer; als, b"), ("y", "é")]
     path = put("b.jsonl", '{"label": "x", "text": "größer"}\n'.encode(encoding))
     assert pairs(path, dialect=dialect) == [("x", "größer")]
@@ -228,24 +228,11 @@ def test_columns_of_a_file_without_header(put):
 )
 def test_bad_header_is_always_an_error(put, content, message):
     path = put("a.csv", content)
-    assert problem(path, skipped=rows.Skipped()).startswith(path + message)
+    assert problem(path, skipped=bad_rows.Skipped()).startswith(path + message)
 
 
 def test_empty_text_is_a_row(put):
     assert pairs(put("a.csv", "label,text\nx,\n")) == [("x", "")]
-
-
-def test_globs_are_sorted_and_files_come_once(put, tmp_path):
-    for name in ("b.csv", "c.csv", "a.csv", "d.tsv"):
-        put(name, "label,text\n" if name.endswith("csv") else "label\ttext\n")
-    (tmp_path / "e.csv").mkdir()
-    paths = rows.expand([tmp_path / "b.csv", str(tmp_path / "*.csv"), str(tmp_path / "**" / "d.*")])
-    assert [path[len(str(tmp_path)) + 1 :] for path in paths] == ["b.csv", "a.csv", "c.csv", "d.tsv"]
-
-
-def test_a_name_with_pattern_characters_is_a_name(put):
-    path = put("a[1].csv", "label,text\nx,t\n")
-    assert rows.expand(path) == [path]
 
 
 @pytest.mark.parametrize(
@@ -268,17 +255,6 @@ def test_format(put):
     assert problem(lines, columns=["a"]).startswith(f"{lines}: columns ['a'] are for csv and tsv")
 
 
-def test_skipped_keeps_the_first_reasons():
-    skipped = rows.Skipped()
-    assert str(skipped) == "no row skipped"
-    skipped.add("a:1: no label")
-    assert str(skipped) == "1 row skipped, such as a:1: no label"
-    for line in range(2, 9):
-        skipped.add(f"a:{line}: no label")
-    assert skipped.count == 8
-    assert skipped.reasons == [f"a:{line}: no label" for line in range(1, 6)]
-
-
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff"))
 
 
@@ -297,24 +273,3 @@ def test_no_tensorflow():
     program = "import sys; from hubpipe.inputs import rows, sources, vocab; print('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
-
-
-DECIMALS = "; if its commas stand before decimals, set inputs.decimal: ','"
-THOUSANDS = "; commas between thousands are not read: write "
-
-
-@pytest.mark.parametrize(
-    "numbers, said",
-    [
-        (["1", "2,5"], DECIMALS),
-        (["12,345", "0,123"], DECIMALS),
-        (["999", "12,345"], f"{THOUSANDS}12345, not 12,345{DECIMALS}"),
-        (["1,234.00"], f"{THOUSANDS}1234.00, not 1,234.00"),
-        (["7.25", "-1,234,567"], f"{THOUSANDS}-1234567, not -1,234,567"),
-        (["1,2,3"], ""),
-        (["12,345", "one"], ""),
-        (["1", "2"], ""),
-    ],
-)
-def test_what_commas_in_numbers_may_mean(numbers, said):
-    assert rows.comma_hint(numbers) == said

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from hubpipe import errors
-from hubpipe.inputs import rows, tabular_rows
+from hubpipe.inputs import bad_rows, tabular_rows
 
 READING = tabular_rows.Reading(label="y", missing=("", "?", "nan"))
 
@@ -109,7 +109,7 @@ def test_labels_that_stand_for_no_value(read):
         "a.csv:3: no label ('y' is '?', one of inputs.missing; if it is a class, set "
         "inputs.label_aliases: {'?': '?'})"
     )
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert [row.label for row in read("a.csv", text, skipped)] == ["no"]
     assert skipped.count == 1
     assert [row.label for row in read("a.csv", text, label_aliases=(("?", "?"),))] == ["no", "?"]
@@ -158,7 +158,7 @@ def test_columns_of_several_values_can_be_left_out(read):
 )
 def test_bad_rows_are_named_or_counted(read, name, content, said):
     assert said in problem(read, name, content)
-    skipped = rows.Skipped()
+    skipped = bad_rows.Skipped()
     assert values(read(name, content, skipped)) == [({"a": "1"}, "no")]
     assert skipped.count == 1
     assert said in skipped.reasons[0]

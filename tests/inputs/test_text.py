@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from hubpipe import errors
 from hubpipe.config import schema
-from hubpipe.inputs import rows, text, vocab
+from hubpipe.inputs import bad_rows, rows, text, vocab
 
 TOKENS = {"ngrams": 2, "lowercase": True, "max_vocabulary": 100, "min_count": 1}
 
@@ -48,7 +48,7 @@ def test_prepare(prepare):
     assert vocab.read(data.labels_path) == data.labels
     assert vocab.read(data.vocabulary_path) == ["a", "b", "a b", "c", "c b"]
     assert (data.num_train, data.num_eval) == (3, 2)
-    assert data.skipped == {"train": rows.Skipped(), "eval": rows.Skipped()}
+    assert data.skipped == {"train": bad_rows.Skipped(), "eval": bad_rows.Skipped()}
     assert sorted(data.fingerprint) == ["eval", "train"]
     assert (os.path.basename(data.vocabulary_path), os.path.basename(data.labels_path)) == (
         "vocabulary.txt",
