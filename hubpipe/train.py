@@ -5,7 +5,8 @@
 
 Arguments key=value change the config. Started again, the same command goes on from the last checkpoint.
 With TF_CONFIG the process is one task of a cluster: chief, worker, ps or evaluator; see docs/cluster.md.
-Exit codes: 0 done, 1 failed, 2 wrong usage, config or data, 75 preempted by SIGTERM or SIGINT: run it again.
+Exit codes: 0 done, 1 failed or nothing to publish, 2 wrong usage, config or data, 75 preempted by SIGTERM or
+SIGINT: run it again.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     Args:
         overrides: key=value, over what the file says.
     Returns:
-        DONE or PREEMPTED.
+        DONE, FAILED if no checkpoint was published, or PREEMPTED.
     Raises:
         HubpipeError: see hubpipe.training.run and hubpipe.training.cluster.run.
     """
@@ -57,12 +58,15 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
         else:
             cluster_lib = importlib.import_module("hubpipe.training.cluster.run")
             result = cluster_lib.run(config, task, progress, is_preempted=preempted.is_set)
-    if task is None or task.type == tf_config.EVALUATOR:
+    publishes = task is None or task.type == tf_config.EVALUATOR
+    if publishes:
         print(json.dumps(_facts(result)) if _JSON.value else _summary(result, config, before))
     else:
         facts = dataclasses.asdict(result)
         print(json.dumps(facts) if _JSON.value else "{task} {outcome}, step {step}".format(**facts))
-    return cli.ExitCode.PREEMPTED if result.outcome == "preempted" else cli.ExitCode.DONE
+    if result.outcome == "preempted":
+        return cli.ExitCode.PREEMPTED
+    return cli.ExitCode.FAILED if publishes and result.best is None else cli.ExitCode.DONE
 
 
 def _current(config: schema.Config) -> dict | None:

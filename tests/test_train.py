@@ -53,6 +53,16 @@ def run(config_path, capsys):
     train.FLAGS["json"].value = False
 
 
+def test_a_run_that_publishes_nothing_has_failed(run, tmp_path):
+    (tmp_path / "ones.csv").write_text("text,label\none word,b\n")
+    one_label = f"inputs.eval.files={tmp_path}/ones.csv"
+    code, out, _ = run(one_label, "model_fn.head.kind=binary", "selection.metric=auc")
+    assert code is cli.ExitCode.FAILED
+    assert "none of 2 evaluated checkpoints is in the store" in out
+    assert "auc is not a finite number" in out
+    assert not (tmp_path / "store" / "tiny").exists()
+
+
 def test_the_summary_tells_how_to_load_the_best(run, tmp_path):
     code, out, err = run()
     assert code is cli.ExitCode.DONE
