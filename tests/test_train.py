@@ -20,7 +20,7 @@ name: tiny
 inputs:
   kind: text
   train: {{files: {directory}/rows.csv}}
-  eval: {{files: {directory}/rows.csv}}
+  eval: {{files: {directory}/eval.csv}}
   batch_size: 2
 model_fn:
   kind: text
@@ -35,6 +35,7 @@ store: {{dir: {directory}/store}}
 @pytest.fixture
 def config_path(tmp_path):
     (tmp_path / "rows.csv").write_text("text,label\none word,a\ntwo words,b\nthree,a\nfour,b\n")
+    (tmp_path / "eval.csv").write_text("text,label\none,a\ntwo,b\nthree words,a\nfour words,b\n")
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY.format(directory=tmp_path))
     return str(path)

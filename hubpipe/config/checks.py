@@ -47,7 +47,7 @@ def warnings(config: schema.Config) -> list[str]:
     Returns:
         list of lines "key: value, the reason and what to do".
     """
-    return [*_high_momentum(config), *_word_dropout(config.model_fn)]
+    return [*_high_momentum(config), *_word_dropout(config.model_fn), *_never_tuned(config)]
 
 
 def _high_momentum(config: schema.Config) -> Iterator[str]:
@@ -61,16 +61,30 @@ def _high_momentum(config: schema.Config) -> Iterator[str]:
         )
 
 
-def data_warnings(config: schema.Config, *, num_train: int) -> list[str]:
+def data_warnings(config: schema.Config, *, num_train: int, fingerprint: Mapping[str, str]) -> list[str]:
     """Settings that do not suit the data, now that they are known.
 
     Args:
         config: a Config.
         num_train: training rows.
+        fingerprint: dict "train", "eval" -> what tells the rows of a split from others.
     Returns:
         lines as of `warnings`, with those not repeated.
     """
-    return [*_slow_averages(config, num_train), *_late_evaluation(config, num_train)]
+    return [
+        *_slow_averages(config, num_train),
+        *_late_evaluation(config, num_train),
+        *_same_rows(config, fingerprint),
+    ]
+
+
+def _same_rows(config: schema.Config, fingerprint: Mapping[str, str]) -> Iterator[str]:
+    """Are checkpoints judged by the very rows that they were trained on?"""
+    if fingerprint["train"] == fingerprint["eval"]:
+        yield (
+            f"inputs.eval: its rows are those of inputs.train; {config.selection.metric} of rows that were "
+            "trained on says nothing of new ones. Give it rows of its own"
+        )
 
 
 def _late_evaluation(config: schema.Config, num_train: int) -> Iterator[str]:
@@ -112,6 +126,18 @@ def _word_dropout(model: schema.Model) -> Iterator[str]:
         yield (
             f"model_fn.encoder.word_dropout: {model.encoder.word_dropout} has no effect while "
             "model_fn.dropout.rate is 0, which turns all dropout off. Set a rate above 0, or word_dropout: 0"
+        )
+
+
+def _never_tuned(config: schema.Config) -> Iterator[str]:
+    """Does training end before the vectors of a file are tuned?"""
+    if not isinstance(config.model_fn, schema.TextModel) or config.model_fn.encoder.embeddings is None:
+        return
+    after = config.model_fn.encoder.embeddings.tuned_after_steps
+    if after is not None and after >= config.training.max_steps:
+        yield (
+            f"model_fn.encoder.embeddings.tuned_after_steps: after {after} steps nothing is tuned, training ends "
+            f"at step {config.training.max_steps} (training.max_steps). Use fewer, or train: frozen"
         )
 
 

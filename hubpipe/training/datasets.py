@@ -39,7 +39,7 @@ def tell(config: schema.Config, data: inputs.Data, progress: progress_lib.Progre
     progress.note(f"{config.name}: {data.num_train} training rows, {data.num_eval} evaluation rows{classes}")
     for line in data.notes:
         progress.note(line)
-    for warning in checks.data_warnings(config, num_train=data.num_train):
+    for warning in checks.data_warnings(config, num_train=data.num_train, fingerprint=data.fingerprint):
         progress.note(f"warning: {warning}")
     for split, skipped in data.skipped.items():
         if skipped and skipped.count:

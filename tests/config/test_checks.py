@@ -287,6 +287,9 @@ def test_word_dropout_without_dropout_is_told(sections, lines):
     assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == lines
 
 
+APART = {"train": "1", "eval": "2"}
+
+
 @pytest.mark.parametrize(
     ("num_train", "batch_norm", "lines"),
     [
@@ -315,19 +318,38 @@ def test_word_dropout_without_dropout_is_told(sections, lines):
 def test_warnings_of_the_data(num_train, batch_norm, lines):
     model = {"kind": "text", "batch_norm": batch_norm}
     config = schema.Config.model_validate(SMALLEST | {"model_fn": model, "training": {"evaluate_every_steps": 10}})
-    assert checks.data_warnings(config, num_train=num_train) == lines
+    assert checks.data_warnings(config, num_train=num_train, fingerprint=APART) == lines
 
 
 @pytest.mark.parametrize(("num_train", "most"), [(1000, None), (309, 120), (2, 1)])
 def test_a_first_evaluation_after_many_passes(num_train, most):
     model = {"kind": "text", "batch_norm": {"enabled": False}}
     config = schema.Config.model_validate(SMALLEST | {"model_fn": model})
-    found = checks.data_warnings(config, num_train=num_train)
+    found = checks.data_warnings(config, num_train=num_train, fingerprint=APART)
     assert len(found) == (most is not None)
     if most is not None:
         passes = f"{200 * 128 / num_train:.0f}"
         assert found[0].startswith(f"training.evaluate_every_steps: 200 steps of 128 rows are {passes} passes")
         assert f"Use at most {most}, and" in found[0]
+
+
+def test_rows_that_are_trained_on_and_judged_by():
+    config = schema.Config.model_validate(SMALLEST | {"selection": {"metric": "loss"}})
+    assert checks.data_warnings(config, num_train=10**6, fingerprint={"train": "1", "eval": "1"}) == [
+        "inputs.eval: its rows are those of inputs.train; loss of rows that were trained on says nothing of new "
+        "ones. Give it rows of its own"
+    ]
+
+
+@pytest.mark.parametrize(("steps", "told"), [(299, False), (300, True)])
+def test_vectors_that_are_never_tuned_are_told(steps, told):
+    embeddings = {"file": "glove.txt", "train": "tuned_after", "tuned_after_steps": steps}
+    sections = _text(embeddings=embeddings) | {"training": {"max_steps": 300}}
+    found = checks.warnings(schema.Config.model_validate(SMALLEST | sections))
+    assert found == told * [
+        "model_fn.encoder.embeddings.tuned_after_steps: after 300 steps nothing is tuned, training ends at step "
+        "300 (training.max_steps). Use fewer, or train: frozen"
+    ]
 
 
 def test_inputs_of_ones_own():

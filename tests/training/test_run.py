@@ -197,7 +197,7 @@ def test_other_data_need_another_model_dir(tiny, tmp_path):
     start(tiny())
     with open(tmp_path / "eval.csv", "a") as file:
         file.write("the oak,plant\n")
-    with pytest.raises(errors.TrainingError, match="the fingerprint of inputs.eval was '[0-9a-f]{64}', is"):
+    with pytest.raises(errors.ConfigError, match="the fingerprint of inputs.eval was '[0-9a-f]{64}', is"):
         start(tiny())
 
 
