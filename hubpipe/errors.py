@@ -10,6 +10,7 @@ and Python catch for the same mistake.
     |-- InputError                        a data file
     |-- TrainingError                     a run that cannot start or go on
     |-- ExportError                       an exporter that cannot export
+    |   |-- ExportArgumentError           (ValueError) an argument that an exporter cannot have
     |   |-- ExportExistsError             (FileExistsError) the target directory is not empty
     |   |-- ParityError                   a module and its twin that are not the same model
     |   `-- LossyError                    a conversion that would lose part of a module
@@ -39,6 +40,8 @@ from collections.abc import Sequence
 
 class HubpipeError(Exception):
     """Base class; its message is meant for the user."""
+
+    ag_pass_through = True  # in functions that AutoGraph converts, too, it stays what it is
 
     def __str__(self) -> str:  # KeyError would print the repr
         return Exception.__str__(self)
@@ -70,6 +73,10 @@ class TrainingError(HubpipeError):
 
 class ExportError(HubpipeError):
     """An exporter that cannot export."""
+
+
+class ExportArgumentError(ExportError, ValueError):
+    """An argument that an exporter cannot have."""
 
 
 class ExportExistsError(ExportError, FileExistsError):

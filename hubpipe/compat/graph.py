@@ -28,6 +28,11 @@ def outermost_is_eager() -> bool:
         return tf.executing_eagerly()
 
 
+def runs_all_state_changes(graph: tf.Graph) -> bool:
+    """True for the graph of a tf.function: each call runs every op that changes state, initializers too."""
+    return graph.experimental_acd_manager is not None
+
+
 def set_colocation(op: tf.Operation, groups: Iterable[bytes]) -> None:
     """Sets an operation's colocation groups, e.g. [b"loc:@module/w"]; none removes the attribute."""
     groups = sorted(groups)

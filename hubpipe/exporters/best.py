@@ -64,10 +64,12 @@ class BestModuleExporter(tf_estimator.Exporter):
             manifest: further facts for the manifest of each version, JSON values; those of the exporter win.
             extra_files: dict name -> contents of further files for `assets.extra/hubpipe`.
         Raises:
-            ExportError: exports_to_keep is not positive.
+            ExportArgumentError: exports_to_keep is not positive.
         """
         if exports_to_keep <= 0:
-            raise errors.ExportError(f"`exports_to_keep` must be a positive number; got {exports_to_keep!r}.")
+            raise errors.ExportArgumentError(
+                f"`exports_to_keep` must be a positive number; got {exports_to_keep!r}."
+            )
         self._name = name
         self._metric = metric
         self._higher_is_better = higher_is_better

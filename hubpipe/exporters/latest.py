@@ -37,10 +37,10 @@ class LatestModuleExporter(tf_estimator.Exporter):
                 model_fn takes in the mode PREDICT.
             exports_to_keep: how many exports stay; None for all.
         Raises:
-            ExportError: exports_to_keep is not positive.
+            ExportArgumentError: exports_to_keep is not positive.
         """
         if exports_to_keep is not None and exports_to_keep <= 0:
-            raise errors.ExportError(
+            raise errors.ExportArgumentError(
                 f"`exports_to_keep`, if provided, must be a positive number; got {exports_to_keep!r}."
             )
         self._name = name

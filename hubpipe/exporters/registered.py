@@ -54,7 +54,7 @@ class RegisteredModule:
     def export(self, path: str, checkpoint_path: str) -> None:
         """Writes the module; see ModuleSpec.export."""
         if self._saver is None:
-            names = {name: _checkpoint_name(variable) for name, variable in self._module.variable_map.items()}
+            names = self._module.checkpoint_names()
             self.spec.export(path, checkpoint_path=checkpoint_path, name_transform_fn=names.__getitem__)
             return
         with self._restored(self._saver, checkpoint_path) as session:
@@ -140,10 +140,3 @@ def _by_checkpoint_name(variables: Sequence[tf.Variable]) -> dict[str, list[tf.V
         sliced = variable._get_save_slice_info()
         found.setdefault(sliced.full_name if sliced else variable.op.name, []).append(variable)
     return found
-
-
-def _checkpoint_name(variable) -> str:
-    """The name under which a Saver writes a variable, or a partitioned variable's parts."""
-    if isinstance(variable, list):
-        return variable[0]._get_save_slice_info().full_name
-    return variable.op.name

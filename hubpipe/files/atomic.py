@@ -77,7 +77,7 @@ def publish_dir(path: str | os.PathLike[str]) -> Iterator[str]:
     path that had to be created.
 
     Args:
-        path: the final name: absent, or an empty directory.
+        path: the final name: absent, or an empty directory, or a link to such a directory.
     Yields:
         path of a fresh, empty directory on the same file system.
     Raises:
@@ -85,7 +85,9 @@ def publish_dir(path: str | os.PathLike[str]) -> Iterator[str]:
         OSError: a write, sync or rename failed; nothing has the final name unless only the last sync failed.
     """
     path = os.path.abspath(path)
-    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path) or os.listdir(path)):
+    if os.path.islink(path) and os.path.isdir(path):
+        path = os.path.realpath(path)
+    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
         raise _taken(path)
     parent, name = os.path.split(path)
     with staging_dir(parent, name) as staging:

@@ -33,7 +33,6 @@ from hubpipe.hub import variant as variant_lib
 
 GATE = "hermetic"
 
-_PYTHON_OPS = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 # Op -> place of the input that names a file to read. Readers get the names from a queue.
 _READERS = {
     "FixedLengthRecordDataset": 0,
@@ -187,8 +186,8 @@ def _variant_problems(variant: variant_lib.Variant, home: str | None) -> Iterato
 
 
 def _op_problems(variant: variant_lib.Variant) -> Iterator[str]:
-    nodes = functions.all_nodes(variant.meta_graph.graph_def)
-    python = [f"{_place(function, node)} ({node.op})" for function, node in nodes if node.op in _PYTHON_OPS]
+    nodes = functions.python_nodes(variant.meta_graph.graph_def)
+    python = [f"{_place(function, node)} ({node.op})" for function, node in nodes]
     if python:
         yield f"{_some(python)}: calls a Python function of the process that made the module, and of no other"
     try:

@@ -1,11 +1,13 @@
 """The TF1 Hub module format: `from hubpipe import hub` reads like tensorflow_hub up to 0.15.
 
-Classes and functions of that library's TF1 API keep their names, arguments and error types.
+Classes and functions of that library's TF1 API keep their names and arguments; their errors are of the same types,
+but that what was one of tf.errors may be a HubpipeError here.
 """
 
 import importlib
 
 from hubpipe.compat import deprecations
+from hubpipe.hub import image as image_util
 from hubpipe.hub.attachments import attach_message
 from hubpipe.hub.build import create_module_spec
 from hubpipe.hub.evaluate import eval_function_for_module
@@ -21,10 +23,12 @@ from hubpipe.hub.read import load_module_spec
 from hubpipe.hub.saved_model import create_module_spec_from_saved_model
 from hubpipe.hub.signature import ParsedTensorInfo, add_signature
 from hubpipe.hub.spec import ModuleSpec
+from hubpipe.version import __version__
 
 deprecations.silence_internal()
 
 __all__ = [
+    "__version__",
     "ImageModuleInfo",
     "LatestModuleExporter",
     "Module",
@@ -39,6 +43,7 @@ __all__ = [
     "get_expected_image_size",
     "get_num_image_channels",
     "image_embedding_column",
+    "image_util",
     "load_module_spec",
     "register_module_for_export",
     "sparse_text_embedding_column",

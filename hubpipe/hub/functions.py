@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
 
+_PYTHON_OPS = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless"})
 _DIGEST_LENGTH = 12
 # Attributes of a function that name others: those of a tf.function that has gradients.
 _NAMES = ("forward_function_name", "backward_function_name")
@@ -15,6 +16,11 @@ def all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[tuple[str, node_def_pb2
     yield from (("", node) for node in graph_def.node)
     for function in sorted(graph_def.library.function, key=lambda function: function.signature.name):
         yield from ((function.signature.name, node) for node in function.node_def)
+
+
+def python_nodes(graph_def: graph_pb2.GraphDef) -> list[tuple[str, node_def_pb2.NodeDef]]:
+    """The nodes, as of all_nodes, that call a Python function of the process that made the graph."""
+    return [(function, node) for function, node in all_nodes(graph_def) if node.op in _PYTHON_OPS]
 
 
 def called(node: node_def_pb2.NodeDef) -> set[str]:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 from tensorflow.core.framework import graph_pb2
 
+from hubpipe import errors
 from hubpipe.compat import graph as compat_graph
 from hubpipe.hub import functions
 from hubpipe.hub import variant as variant_lib
@@ -41,13 +42,29 @@ def import_part(part: variant_lib.Part, input_map: Mapping[str, tf.Tensor], scop
         part: what to import.
         input_map: dict tensor of `part.inputs` -> what takes its place.
         scope: absolute name scope, without the last slash; it is not made unique.
+    Raises:
+        ModuleStateError: the graph has an operation of the name that one of the part would get.
     """
     graph = tf1.get_default_graph()
+    taken = [f"{scope}/{node}" for node in part.nodes if _has_operation(graph, f"{scope}/{node}")]
+    if taken:
+        raise errors.ModuleStateError(
+            f"{min(taken)!r} is in the graph already, so the name scope {scope!r} cannot be the module's own. "
+            "Give the module another name, or what is there."
+        )
     with tf1.name_scope(None):
         tf.graph_util.import_graph_def(_seeded(part, graph), input_map=input_map, name=scope + "/")
     for collection, serialized in part.contexts:
         compat_graph.restore_control_flow_context(collection, serialized, scope)
     return Imported(graph, scope, part.nodes)
+
+
+def _has_operation(graph: tf.Graph, name: str) -> bool:
+    try:
+        graph.get_operation_by_name(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _seeded(part: variant_lib.Part, graph: tf.Graph) -> graph_pb2.GraphDef:

@@ -8,12 +8,18 @@ from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors
 from hubpipe.compat import graph as compat_graph
-from hubpipe.hub import read, replicas, spec, state
+from hubpipe.hub import read, replicas, state
 from hubpipe.hub import signature as signature_lib
+from hubpipe.hub import spec as spec_lib
 from hubpipe.hub import variables as variables_lib
 
 # Not a string, so that graph.get_all_collection_keys() does not show it.
 _REGISTERED = ("hubpipe.registered_modules",)
+
+_USE_A_GRAPH = (
+    "Use it in a graph, such as `with tf.Graph().as_default():` or an Estimator's model_fn; for TensorFlow 2 load "
+    "the module's tf2/ twin with tf.saved_model.load."
+)
 
 
 class Module:
@@ -39,7 +45,7 @@ class Module:
 
     def __init__(
         self,
-        spec_or_path: spec.ModuleSpec | str,
+        spec: spec_lib.ModuleSpec | str,
         trainable: bool = False,
         name: str = "module",
         tags: Collection[str] | None = None,
@@ -47,27 +53,33 @@ class Module:
         """Adds the state of a module to the current graph.
 
         Args:
-            spec_or_path: a ModuleSpec, or the handle of a module for load_module_spec.
+            spec: a ModuleSpec, or the handle of a module for load_module_spec.
             trainable: whether the module is to be trained along with the rest of the graph.
             name: scope of the module's variables; made unique.
             tags: the graph variant; None is the variant without tags.
         Raises:
             SignatureError: no such variant, or no module spec.
-            ModuleStateError: eager execution, or a name scope that is taken though the variable scope is free.
+            ModuleStateError: eager execution, or a function of it and trainable; a name scope that is taken though
+                the variable scope is free.
+            ValueError: TensorFlow's own, of a name that no scope can have.
             HandleError, FormatError: as load_module_spec; FormatError if the graph cannot be imported, too.
             tf.errors.NotFoundError: the graph has ops that this TensorFlow does not know.
         """
-        self._spec = as_module_spec(spec_or_path)
+        self._spec = as_module_spec(spec)
         self._trainable = trainable
         self._variant = self._spec.variant(tags)
         if tf.executing_eagerly():
             raise errors.ModuleStateError(
-                "hub.Module is not supported when eager execution is enabled. Use it in a graph, such as "
-                "`with tf.Graph().as_default():` or an Estimator's model_fn; for TensorFlow 2 load the module's "
-                "tf2/ twin with tf.saved_model.load."
+                f"hub.Module is not supported when eager execution is enabled. {_USE_A_GRAPH}"
+            )
+        self._graph = tf1.get_default_graph()
+        is_eager_outside = compat_graph.is_function_graph(self._graph) and compat_graph.outermost_is_eager()
+        if trainable and is_eager_outside and compat_graph.runs_all_state_changes(self._graph):
+            raise errors.ModuleStateError(
+                "hub.Module(trainable=True) in a tf.function that is called eagerly would never train: each call "
+                f"gives its variables their first values again. {_USE_A_GRAPH}"
             )
         self._variant.check_ops()
-        self._graph = tf1.get_default_graph()
         self._state = replicas.create_state(self._spec, self._variant, name, trainable)
 
     @property
@@ -170,13 +182,17 @@ class Module:
             flat.extend(variable if isinstance(variable, list) else [variable])
         return flat
 
+    def checkpoint_names(self) -> dict[str, str]:
+        """dict name of a variable, of other graph variants too -> its name in checkpoints of this graph."""
+        return {name: f"{self._state.variable_scope}/{name}" for name in self._spec.variable_shapes()}
+
     @property
     def tags(self) -> frozenset[str]:
         """The tags of the graph variant that the module was made from."""
         return self._variant.tags
 
     @property
-    def spec(self) -> spec.ModuleSpec:
+    def spec(self) -> spec_lib.ModuleSpec:
         """The ModuleSpec that the module was made from."""
         return self._spec
 
@@ -211,18 +227,18 @@ class Module:
             raise errors.ModuleStateError(f"Module must be {what} in the graph it was instantiated for.")
 
 
-def as_module_spec(spec_or_path: spec.ModuleSpec | str) -> spec.ModuleSpec:
+def as_module_spec(spec: spec_lib.ModuleSpec | str) -> spec_lib.ModuleSpec:
     """A ModuleSpec as it is, or the one that load_module_spec loads from a handle.
 
     Raises:
         SignatureError: it is neither.
         HandleError, FormatError: as load_module_spec.
     """
-    if isinstance(spec_or_path, spec.ModuleSpec):
-        return spec_or_path
-    if isinstance(spec_or_path, (str, bytes, os.PathLike)):
-        return read.load_module_spec(os.fsdecode(spec_or_path))
-    raise errors.SignatureError(f"Unknown module spec type: {type(spec_or_path)}")
+    if isinstance(spec, spec_lib.ModuleSpec):
+        return spec
+    if isinstance(spec, (str, bytes, os.PathLike)):
+        return read.load_module_spec(os.fsdecode(spec))
+    raise errors.SignatureError(f"Unknown module spec type: {type(spec)}")
 
 
 def register_module_for_export(module: Module, export_name: str) -> None:

@@ -23,6 +23,7 @@ class ReplicaState(state.State):
     """The variables are the strategy's, made by get_variable; the tables are the replica's own.
 
     Attributes:
+        variable_scope: as of State.
         variable_map: dict name relative to the module -> the strategy's variable, the same for all replicas.
     """
 
@@ -36,6 +37,7 @@ class ReplicaState(state.State):
         self._trainable = trainable
         self._graph = tf1.get_default_graph()
         with tf1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope:
+            self.variable_scope = scope.name
             self.variable_map = self._create_variables(scope.name)
         self._handles = {
             graph_lib.node_name(definition.variable_name): self._variable(definition).handle

@@ -23,6 +23,7 @@ class State:
     """The variables and tables of one module in a graph.
 
     Attributes:
+        variable_scope: before the names of its variables, without the last slash.
         variable_map: dict name relative to the module -> variable, or the list of a partitioned variable's parts.
     """
 
@@ -30,6 +31,7 @@ class State:
         self._variant = variant
         self._trainable = trainable
         with _outside_of_functions() as is_outside, _scope(name) as self._scope:
+            self.variable_scope = self._scope
             self._graph = tf1.get_default_graph()
             with variant.blamed("its state cannot be imported"):
                 # Ops that only order others do not get into a function; outside of it they can be looked up.
@@ -133,11 +135,15 @@ def _scope(name: str) -> Iterator[str]:
     """Enters a new module's scope: fresh as a variable scope, the same as an absolute name scope."""
     with tf1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as variable_scope:
         scope = variable_scope.name
+        with tf1.name_scope(None), tf1.name_scope(scope + "/"):
+            pass  # the name can be one
         with tf1.name_scope(None):
-            is_taken = tf1.get_default_graph().unique_name(scope, mark_as_used=False) != scope
+            is_taken = tf1.get_default_graph().unique_name(scope) != scope  # from now on it is
         if is_taken:
             raise errors.ModuleStateError(
-                f"variable_scope {scope!r} was unused but the corresponding name_scope was already taken."
+                f"variable_scope {scope!r} was unused but the corresponding name_scope was already taken, perhaps "
+                "by a module that was made in the same variable scope. Make one module and call it several times, "
+                "or make each in a scope of its own."
             )
         yield scope
 

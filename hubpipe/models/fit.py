@@ -6,21 +6,22 @@ import tensorflow as tf
 
 from hubpipe import hub
 from hubpipe.config import wording
+from hubpipe.hub import functions
 from hubpipe.hub import signature as signature_lib
 
 Features = Mapping[str, tf.TensorSpec]
 
 
 def problems(spec: hub.ModuleSpec, features: Features) -> list[str]:
-    """What keeps a module from being trained as an encoder, by its signature `default`.
+    """What keeps a module from being trained as an encoder, by its signature `default`, and from being published.
 
     Args:
-        spec: the module; its variant without tags is looked at.
+        spec: the module; of its signatures, those of the variant without tags are looked at.
         features: dict name -> what input_fn supplies, with the batch left open.
     Returns:
         One message per problem; none if the module fits.
     """
-    return [*_input_problems(spec, features), *_output_problems(spec)]
+    return [*_python_problems(spec), *_input_problems(spec, features), *_output_problems(spec)]
 
 
 def describe(shape: tf.TensorShape, dtype: tf.DType) -> str:
@@ -31,6 +32,16 @@ def describe(shape: tf.TensorShape, dtype: tf.DType) -> str:
     if sizes and shape[0] is None:
         sizes[0] = "batch"
     return f"{dtype.name} [{', '.join(sizes)}]"
+
+
+def _python_problems(spec: hub.ModuleSpec) -> Iterator[str]:
+    graphs = [spec.variant(tags).meta_graph.graph_def for tags in spec.get_tags()]
+    node = next((node for graph_def in graphs for _, node in functions.python_nodes(graph_def)), None)
+    if node is not None:
+        yield (
+            f"node {node.name!r} ({node.op}) calls a Python function, which no module takes along; write it with "
+            "TensorFlow's ops"
+        )
 
 
 def _input_problems(spec: hub.ModuleSpec, features: Features) -> Iterator[str]:

@@ -24,7 +24,7 @@ import tensorflow as tf
 from tensorflow.compat import v1 as tf1
 
 from hubpipe import errors
-from hubpipe.hub import format, spec
+from hubpipe.hub import format, functions, spec
 from hubpipe.hub import graph as graph_lib
 from hubpipe.hub import signature as signature_lib
 from hubpipe.hub import variant as variant_lib
@@ -361,6 +361,11 @@ def _resource_variant(variant: variant_lib.Variant) -> variant_lib.Variant:
         variant.check_ops()
     except tf.errors.NotFoundError as error:
         raise errors.ModuleSpecError(error.message) from error
+    for _, node in functions.python_nodes(variant.meta_graph.graph_def):
+        raise errors.ModuleSpecError(
+            f"The module's {variant.describe()} has the node {node.name!r} ({node.op}), which calls a Python "
+            "function of the process that made the module, and of no other; no SavedModel can hold that."
+        )
     return variant_lib.Variant(resource_form.convert(variant.meta_graph), variant.path)
 
 

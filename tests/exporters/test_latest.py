@@ -42,6 +42,39 @@ def test_layout(trained, exporter, tmp_path):
     )
 
 
+def _with_auxiliary_head(is_training=False):
+    x = tf1.placeholder(tf.float32, [None, 4])
+    outputs = tf.matmul(x, tf1.get_variable("w", [4, 1]))
+    if is_training:
+        outputs += tf1.get_variable("auxiliary", [1])
+    hub.add_signature(inputs=x, outputs=outputs)
+
+
+def test_variables_that_only_training_has(tmp_path):
+    module_spec = hub.create_module_spec(_with_auxiliary_head, [(set(), {}), ({"train"}, {"is_training": True})])
+
+    def model_fn(features, labels, mode):
+        tags = {"train"} if mode == tf_estimator.ModeKeys.TRAIN else None
+        module = hub.Module(module_spec, trainable=True, name="encoder", tags=tags)
+        hub.register_module_for_export(module, "encoder")
+        outputs = module(features["x"])
+        if mode == tf_estimator.ModeKeys.PREDICT:
+            return tf_estimator.EstimatorSpec(mode, predictions=outputs)
+        loss = tf.reduce_sum((outputs - labels) ** 2)
+        train_op = tf1.train.GradientDescentOptimizer(0.1).minimize(loss, tf1.train.get_global_step())
+        return tf_estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+    estimator = tf_estimator.Estimator(model_fn, str(tmp_path / "run"))
+    estimator.train(linear.input_fn, max_steps=1)
+    exporter = exporters.LatestModuleExporter("tf_hub", linear.serving_input_fn)
+    path = exporter.export(estimator, str(tmp_path / "exports")).decode()
+    reader = tf1.train.NewCheckpointReader(hub.load_module_spec(f"{path}/encoder").checkpoint_path)
+    for name in ("w", "auxiliary"):
+        np.testing.assert_array_equal(
+            reader.get_tensor(name), estimator.get_variable_value(f"encoder/{name}"), err_msg=name
+        )
+
+
 def test_without_a_checkpoint_path_it_is_the_newest(trained, exporter, tmp_path):
     path = exporter.export(trained, str(tmp_path)).decode()
     newest = trained_weights(trained, linear.STEPS)

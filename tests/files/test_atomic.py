@@ -109,22 +109,32 @@ def test_publish_dir_shortens_a_long_name_in_staging(tmp_path):
     assert path.is_dir()
 
 
-@pytest.mark.parametrize("kind", ["full directory", "file", "link to an empty directory", "dangling link"])
+@pytest.mark.parametrize("kind", ["full directory", "file", "link to a full directory", "dangling link"])
 def test_publish_dir_refuses_a_taken_name_before_the_block(tmp_path, kind):
     path = tmp_path / "taken"
-    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "old").write_text("old")
     if kind == "full directory":
         path.mkdir()
         (path / "old").write_text("old")
     elif kind == "file":
         path.write_text("old")
     else:
-        path.symlink_to(tmp_path / ("empty" if kind == "link to an empty directory" else "nowhere"))
+        path.symlink_to(tmp_path / ("full" if kind == "link to a full directory" else "nowhere"))
     before = sorted(os.listdir(tmp_path))
-    message = "taken: exists and is not an empty directory; choose"
+    message = "(taken|full): exists and is not an empty directory; choose"
     with pytest.raises(errors.ExportExistsError, match=message), atomic.publish_dir(path):
         pytest.fail("the block must not run")
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_publish_dir_through_a_link_to_an_empty_directory(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    with atomic.publish_dir(tmp_path / "link") as staging, open(os.path.join(staging, "mine"), "w"):
+        pass
+    assert (tmp_path / "link").is_symlink()
+    assert os.listdir(tmp_path / "empty") == ["mine"]
 
 
 @pytest.mark.parametrize("kind", ["full directory", "file"])

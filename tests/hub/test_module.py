@@ -147,6 +147,50 @@ def test_a_name_scope_that_is_taken():
             hub.Module(hub.create_module_spec(_weight))
 
 
+def test_a_scope_that_another_module_has(tmp_path):
+    layers.export(hub.create_module_spec(_weight), tmp_path / "module")
+    with tf.Graph().as_default():
+        with tf1.variable_scope("s", reuse=tf1.AUTO_REUSE):
+            hub.Module(str(tmp_path / "module"))
+        with (
+            tf1.variable_scope("s", reuse=tf1.AUTO_REUSE),
+            pytest.raises(errors.ModuleStateError, match="'s/module' was unused but .* Make one module and call"),
+        ):
+            hub.Module(str(tmp_path / "module"))
+    with tf.Graph().as_default():
+        tf1.get_variable("module/w", [2])
+        with pytest.raises(errors.ModuleStateError, match="'module/w' is in the graph already"):
+            hub.Module(str(tmp_path / "module"))
+
+
+@pytest.mark.parametrize("name", ["my module", "", "/a", "_a"])
+def test_a_name_that_no_scope_has(name):
+    spec = hub.create_module_spec(_weight)
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=f"^'{name}/' is not a valid root scope name"):
+        hub.Module(spec, name=name)
+
+
+def test_a_module_that_trains_in_no_graph():
+    spec = hub.create_module_spec(_weight)
+
+    @tf.function(autograph=False)
+    def apply(trainable):
+        return hub.Module(spec, trainable=trainable)([0.0, 0.0])
+
+    assert apply(False).shape == [2]
+    with pytest.raises(errors.ModuleStateError, match="in a tf.function that is called eagerly would never train"):
+        apply(True)
+
+
+def test_errors_stay_what_they_are_in_functions_of_autograph():
+    @tf.function
+    def apply():
+        return hub.Module(spec=hub.create_module_spec(_weight), tags={"nope"})
+
+    with tf.Graph().as_default(), pytest.raises(errors.SignatureError, match="No such graph variant"):
+        apply()
+
+
 def test_control_dependencies_reach_the_application_only():
     spec = hub.create_module_spec(_weight)
     with tf.Graph().as_default() as plain:

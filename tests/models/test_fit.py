@@ -27,6 +27,14 @@ def _sum(placeholders):
 FITTING = {"x": (tf.float32, [None, 3]), "name": (tf.string, [None])}
 
 
+def test_a_python_function_in_the_graph():
+    def in_python(placeholders):
+        return tf1.py_func(lambda x: x * 2, [_sum(placeholders)], tf.float32, name="twice")
+
+    (problem, *_) = fit.problems(_spec(FITTING, in_python), FEATURES)
+    assert problem.startswith("node 'twice' (PyFunc) calls a Python function, which no module takes along; write")
+
+
 def test_a_module_that_fits():
     assert fit.problems(_spec(FITTING, _sum), FEATURES) == []
     assert fit.problems(_spec(FITTING | {"x": (tf.float32, [None, None])}, _sum), FEATURES) == []

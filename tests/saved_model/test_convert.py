@@ -147,6 +147,16 @@ def test_ops_that_nobody_knows_are_named(module_dir, tmp_path):
         convert.convert(module_dir, str(tmp_path / "twin"))
 
 
+def test_a_module_that_calls_a_python_function(tmp_path):
+    def module_fn():
+        x = tf1.placeholder(tf.float32, [2])
+        hub.add_signature(inputs=x, outputs=tf1.py_func(lambda x: x * 2, [x], tf.float32, name="twice"))
+
+    modules.export(module_fn, tmp_path / "module")
+    with pytest.raises(errors.ModuleSpecError, match=r"'twice' \(PyFunc\), which calls a Python function of"):
+        convert.convert(str(tmp_path / "module"), str(tmp_path / "twin"))
+
+
 def test_a_target_that_is_taken(module_dir, tmp_path):
     (tmp_path / "twin").mkdir()
     (tmp_path / "twin" / "mine").write_text("mine")
