@@ -22,13 +22,16 @@ _ESTIMATOR = "tensorflow_estimator"
 _EXPORT = _ESTIMATOR + ".python.estimator.estimator_export"
 _TPU_PACKAGES = (_ESTIMATOR + "._api.v1.estimator.tpu", _ESTIMATOR + ".python.estimator.api._v1.estimator.tpu")
 _TRAINING = "tensorflow.python.distribute.estimator_training"
+_IS_COMPLETE = importlib.util.find_spec(_TRAINING) is not None  # TensorFlow 2.15
+_HAS_KERAS_2 = _IS_COMPLETE or importlib.util.find_spec("tf_keras") is not None
+_OF_KERAS_2 = ("DNN", "Linear")  # how the names of canned estimators begin that are made of its layers
 
 
 class _NoExport:
     """Stands in for estimator_export: leaves every symbol as it is."""
 
-    def __init__(self, *names: str, v1: object = None):
-        del names, v1
+    def __init__(self, *names: str, **others: object):
+        del names, others
 
     def __call__(self, symbol: object) -> object:
         return symbol
@@ -44,7 +47,7 @@ def _register_missing_modules() -> None:
         export = types.ModuleType(_EXPORT)
         export.estimator_export = _NoExport
         sys.modules[_EXPORT] = export
-    if importlib.util.find_spec(_TRAINING) is not None:
+    if _IS_COMPLETE:
         return
     for name in _TPU_PACKAGES:
         sys.modules.setdefault(name, types.ModuleType(name))
@@ -53,7 +56,7 @@ def _register_missing_modules() -> None:
     from hubpipe.compat import estimator_training
 
     sys.modules[_TRAINING] = distribute.estimator_training = estimator_training
-    if importlib.util.find_spec("tf_keras"):
+    if _HAS_KERAS_2:
         # Canned estimators and tf.compat.v1.layers live in Keras 2; tf.keras is resolved at its first use.
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
@@ -61,4 +64,16 @@ def _register_missing_modules() -> None:
 _register_missing_modules()
 deprecations.silence_internal()
 
+from tensorflow_estimator.python.estimator.api._v1 import estimator as v1  # noqa: E402, F401
 from tensorflow_estimator.python.estimator.api._v2.estimator import *  # noqa: E402, F403
+
+if not _HAS_KERAS_2:
+    for _name in [name for name in globals() if name.startswith(_OF_KERAS_2)]:
+        del globals()[_name]
+
+
+def __getattr__(name: str) -> type:
+    told = f"module 'hubpipe.estimator' has no attribute {name!r}"
+    if name.startswith(_OF_KERAS_2):
+        raise AttributeError(f"{told}; it is made of layers of Keras 2: pip install 'hubpipe[keras]'")
+    raise AttributeError(told)

@@ -28,12 +28,12 @@ from hubpipe.version import __version__
 deprecations.silence_internal()
 
 __all__ = [
-    "__version__",
     "ImageModuleInfo",
     "LatestModuleExporter",
     "Module",
     "ModuleSpec",
     "ParsedTensorInfo",
+    "__version__",
     "add_signature",
     "attach_image_module_info",
     "attach_message",

@@ -40,6 +40,7 @@ def create_module_spec(
     Returns:
         A ModuleSpec without values of variables: its modules are initialized as module_fn says.
     Raises:
+        SignatureError: a str for a set of tags.
         ModuleSpecError: no signature, a collection that cannot travel, a constraint that cannot be kept, tags that
             are used twice, or a graph of more than 2 GB.
 
@@ -48,7 +49,7 @@ def create_module_spec(
     pairs = [((), {})] if tags_and_args is None else [(tags, args or {}) for tags, args in tags_and_args]
     seen: list[frozenset[str]] = []
     for tags, _ in pairs:
-        tags = frozenset(tags)
+        tags = variant_lib.tag_set(tags)
         if tags in seen:
             raise errors.ModuleSpecError(
                 f"Tags {sorted(tags)!r} used repeatedly; give each graph variant its own set."

@@ -250,8 +250,10 @@ def register_module_for_export(module: Module, export_name: str) -> None:
         module: a Module in the current graph.
         export_name: name of its directory.
     Raises:
-        ModuleSpecError: the name is taken.
+        ModuleSpecError: the name is taken, or no path below the directory that is exported to.
     """
+    if os.path.isabs(export_name) or not set(export_name.split("/")).isdisjoint({"", ".", ".."}):
+        raise errors.ModuleSpecError(f"The export name {export_name!r} is not the name of a directory.")
     for name, _ in tf1.get_collection(_REGISTERED):
         if name == export_name:
             raise errors.ModuleSpecError(

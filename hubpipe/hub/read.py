@@ -59,13 +59,25 @@ def check_module_file(module_dir: str) -> None:
     """
     path = os.path.join(module_dir, format.MODULE_FILE)
     if not is_module(module_dir):
-        raise errors.NotAModuleError(f"{module_dir}: not a TF1 Hub module, it has no {format.MODULE_FILE}.")
+        raise errors.NotAModuleError(
+            f"{module_dir}: not a TF1 Hub module, it has no {format.MODULE_FILE}{_advice(module_dir)}."
+        )
     module_def = _parse(path, format.ModuleDef)
     unknown = sorted(set(module_def.required_features) - _KNOWN_FEATURES)
     if unknown:
         raise errors.FormatError(f"{path}: the module requires features that hubpipe does not know: {unknown!r}.")
     if module_def.format != format.FORMAT_V3:
         raise errors.FormatError(f"{path}: unsupported format {module_def.format}, expected {format.FORMAT_V3}.")
+
+
+def _advice(module_dir: str) -> str:
+    """What a directory may be instead, and what to do then."""
+    if not tf.io.gfile.exists(os.path.join(module_dir, format.SAVED_MODEL_FILE)):
+        return ""
+    return (
+        "; it is a SavedModel: one of TensorFlow 2 is loaded with tf.saved_model.load, of one of TensorFlow 1 "
+        "hub.create_module_spec_from_saved_model makes a module"
+    )
 
 
 def _parse(path: str, message_type: type):

@@ -1,6 +1,7 @@
 """ModuleSpec: what a module is, before it stands in a graph."""
 
 import functools
+import os
 from collections.abc import Callable, Collection, Sequence
 
 from absl import logging
@@ -23,6 +24,11 @@ class ModuleSpec:
         self._variants = {variant.tags: variant for variant in variants}
         self._checkpoint_path = checkpoint_path
 
+    def __repr__(self) -> str:
+        if self._checkpoint_path is None:
+            return f"<ModuleSpec of variants {[sorted(tags) for tags in self._variants]}>"
+        return f"<ModuleSpec of {os.path.dirname(os.path.dirname(self._checkpoint_path))}>"
+
     @property
     def checkpoint_path(self) -> str | None:
         """Prefix of the tensor bundle with the values of the variables; None for a module without values."""
@@ -38,7 +44,7 @@ class ModuleSpec:
         Raises:
             SignatureError: there is none.
         """
-        tags = frozenset(tags or ())
+        tags = variant_lib.tag_set(tags)
         if tags not in self._variants:
             known = ", ".join(str(sorted(other)) for other in self._variants)
             raise errors.SignatureError(f"No such graph variant: tags={sorted(tags)!r}. The module has {known}.")

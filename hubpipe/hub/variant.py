@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import tensorflow as tf
 from tensorflow.compat import v1 as tf1
@@ -368,6 +368,17 @@ class Variant:
     def _output_type(self, node: node_def_pb2.NodeDef) -> int:
         output = self._definition(node).output_arg[0]
         return output.type or node.attr[output.type_attr].type
+
+
+def tag_set(tags: Collection[str] | None) -> frozenset[str]:
+    """Tags as a set; None is the empty one.
+
+    Raises:
+        SignatureError: a str, whose letters would be the tags.
+    """
+    if isinstance(tags, str):
+        raise errors.SignatureError(f"tags={tags!r}: expected a set of tags, such as {{{tags!r}}}.")
+    return frozenset(tags or ())
 
 
 def _make_placeholder(node: node_def_pb2.NodeDef, dtype: int) -> None:

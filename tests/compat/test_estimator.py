@@ -44,6 +44,14 @@ def _serving_input_fn():
 def test_the_api_is_there():
     assert [name for name in API if not hasattr(tf_estimator, name)] == []
     assert hubpipe.estimator is tf_estimator
+    assert callable(tf_estimator.v1.inputs.numpy_input_fn)
+
+
+def test_canned_estimators_without_keras_2_say_what_they_need():
+    if tf_estimator._HAS_KERAS_2:
+        pytest.skip("Keras 2 is here")
+    with pytest.raises(AttributeError, match="'DNNClassifier'; it is made of layers of Keras 2: pip install"):
+        tf_estimator.DNNClassifier  # noqa: B018
 
 
 def test_the_classes_are_those_of_tensorflow():

@@ -369,6 +369,9 @@ def test_registered_modules():
         hub.register_module_for_export(second, "b")
         with pytest.raises(ValueError, match="already a module registered to be exported as 'a'"):
             hub.register_module_for_export(second, "a")
+        for name in ("", "/a", "../a", "a/"):
+            with pytest.raises(errors.ModuleSpecError, match=f"export name '{name}' is not the name of a dir"):
+                hub.register_module_for_export(second, name)
         assert module_lib.registered_modules(graph) == [("a", first), ("b", second)]
         assert not [key for key in graph.get_all_collection_keys() if "register" in str(key)]
     assert module_lib.registered_modules(tf.Graph()) == []

@@ -40,6 +40,14 @@ def test_a_module_tells_the_same_of_its_variant():
         assert module.spec.get_tags() == [frozenset(), frozenset({"wide"})]
 
 
+def test_a_str_is_no_set_of_tags():
+    message = "tags='train': expected a set of tags, such as {'train'}"
+    with pytest.raises(errors.SignatureError, match=message):
+        hub.create_module_spec(lambda: None, [("train", {})])
+    with pytest.raises(errors.SignatureError, match=message):
+        _spec().get_signature_names(tags="train")
+
+
 def test_unknown_tags():
     message = "No such graph variant: tags=['a', 'b']. The module has [], ['wide']."
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -50,6 +58,7 @@ def test_unknown_tags():
 
 def test_no_values_without_a_checkpoint(tmp_path):
     assert _spec().checkpoint_path is None
+    assert repr(_spec()) == "<ModuleSpec of variants [[], ['wide']]>"
     with pytest.raises(ValueError, match="Missing mandatory `checkpoint_path` parameter"):
         _spec().export(str(tmp_path / "m"))
     with pytest.raises(TypeError, match="by keyword only"):

@@ -161,7 +161,7 @@ def test_an_export_that_fails_on_another_file_system_is_no_module(tmp_path):
 
     with pytest.raises(ValueError, match="broken"):
         _two_variants().write(f"ram://{tmp_path}/m", fail)
-    with pytest.raises(errors.FormatError, match="has no tfhub_module.pb"):
+    with pytest.raises(errors.NotAModuleError, match="has no tfhub_module.pb"):
         hub.load_module_spec(f"ram://{tmp_path}/m")
 
 
