@@ -1,6 +1,7 @@
 """What commands share: exit codes, one clear line for a mistake of the user's, the flags that name a module."""
 
 import enum
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ _USAGE_ERRORS = (
     errors.UsageError,
     errors.UnknownVersionError,
     errors.NotAModuleError,
+    errors.ExportExistsError,
 )
 
 
@@ -80,7 +82,12 @@ def run(main: Callable[[Sequence[str]], ExitCode], command_flags: flags.FlagValu
     def guarded(argv: Sequence[str]) -> ExitCode:
         logging.set_verbosity(logging.WARNING)
         try:
-            return main(argv[1:])
+            code = main(argv[1:])
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # who read the output has seen enough, such as `head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.FAILED
         except (errors.HubpipeError, OSError) as error:
             _show(error)
             return exit_code(error)

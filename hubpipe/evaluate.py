@@ -7,10 +7,13 @@ Metrics are those of the quality gate. Without --versions it is the current one;
 with each of the others. Exit codes: 0 done, 1 a version cannot be evaluated, 2 wrong usage, config or data.
 """
 
+import contextlib
 import importlib
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 
 from absl import flags
 
@@ -41,7 +44,7 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     Raises:
         HubpipeError: a config, data or a version that cannot be used.
     """
-    config = load.load(_CONFIG.value, overrides)
+    config = load.load(_CONFIG.value, overrides, writes=False)
     for warning in checks.warnings(config):
         print(f"warning: {warning}", file=sys.stderr)
     versions = _versions(store_lib.Store(config.store.dir, config.name))
@@ -49,8 +52,9 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
     datasets = importlib.import_module("hubpipe.training.datasets")
     evaluation = importlib.import_module("hubpipe.retraining.evaluation")
-    data = datasets.prepare(config)
-    scores = {version.number: evaluation.scores(version, config, data) for version in versions}
+    with _cache_dir(config.model_dir) as cache_dir:
+        data = datasets.prepare(config, cache_dir)
+        scores = {version.number: evaluation.scores(version, config, data) for version in versions}
     first, *others = scores
     differences = {other: evaluation.compare(scores[first], scores[other], config) for other in others}
     metrics = {number: found.to_json() for number, found in scores.items()}
@@ -59,6 +63,16 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     else:
         print("\n".join(_lines(config, data.num_eval, metrics, differences)))
     return cli.ExitCode.DONE
+
+
+@contextlib.contextmanager
+def _cache_dir(model_dir: str) -> Iterator[str | None]:
+    """None for that of the run, whose data may be prepared there, or a directory for this command alone."""
+    if os.access(model_dir, os.W_OK | os.X_OK):
+        yield None
+    else:
+        with tempfile.TemporaryDirectory(prefix="hubpipe-inputs-") as directory:
+            yield directory
 
 
 def _versions(store: store_lib.Store) -> list[store_lib.Version]:

@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 import json
 import os
+import shlex
 from collections.abc import Sequence
 
 from absl import flags
@@ -59,6 +60,10 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
     return cli.ExitCode.DONE
 
 
+# Facts of the job that published a version in its store, which another store's are not.
+_OF_A_JOB = ("run_key", "forced")
+
+
 def _origin(path: str) -> dict:
     """Checks the module; returns what its manifest says of where it comes from."""
     contents = facts.read_module(path).manifest
@@ -68,7 +73,7 @@ def _origin(path: str) -> dict:
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise errors.FormatError(f"{_MODULE_DIR.value}: is not what its manifest says: {problems[0]}{more}.")
-    return {key: value for key, value in contents.items() if key not in manifest.RESERVED}
+    return {key: value for key, value in contents.items() if key not in (*manifest.RESERVED, *_OF_A_JOB)}
 
 
 def _current(versions: store.Store, number: int, is_current: bool) -> str:
@@ -76,8 +81,10 @@ def _current(versions: store.Store, number: int, is_current: bool) -> str:
         return str(number)
     current = versions.current_number()
     if not _CURRENT.value:
-        return f"{current}, as asked for"
-    return f"{current}, which is pinned; to move on: python -m hubpipe.rollback --to {number}"
+        return f"{'none' if current is None else current}, as asked for"
+    root, name = os.path.split(versions.path)
+    command = f"python -m hubpipe.rollback --store_dir {shlex.quote(root)} --name {name} --to {number}"
+    return f"{current}, which is pinned; to move on: {command}"
 
 
 if __name__ == "__main__":

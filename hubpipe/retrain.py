@@ -17,9 +17,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from hubpipe import cli
+from hubpipe import cli, errors
 from hubpipe.config import checks, load, schema
 from hubpipe.retraining import outcome
+from hubpipe.store import store
 from hubpipe.training import signals
 from hubpipe.training.cluster import tf_config
 
@@ -51,25 +52,44 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
         HubpipeError: a config or data that cannot be used, or a job that cannot be done.
         OSError: the disk, the memory or a process gave out.
     """
-    begun, name = time.time(), None
+    begun, config = time.time(), None
     try:
+        _check_run_key()
         config = load.load(_CONFIG.value, overrides)
-        name = config.name
         for warning in checks.warnings(config):
             print(f"warning: {warning}", file=sys.stderr)
         tf_config.check_alone(os.environ, config.training.distribution, command="hubpipe.retrain")
         report = _retrain(config)
     except Exception as error:
-        reasons = tuple(str(error).splitlines()) or (type(error).__name__,)
-        seconds = round(time.time() - begun, 3)
         report = outcome.Report(
-            outcome.Outcome.FAILED, name, _RUN_KEY.value, reasons, started=begun, seconds=seconds
+            outcome.Outcome.FAILED,
+            config.name if config else load.name(_CONFIG.value, overrides),
+            _RUN_KEY.value,
+            tuple(str(error).splitlines()) or (type(error).__name__,),
+            current=_current(config),
+            started=begun,
+            seconds=round(time.time() - begun, 3),
         )
         _tell(report, cli.exit_code(error))
         raise
     code = outcome.EXIT_CODES[report.outcome]
     _tell(report, code)
     return code
+
+
+def _check_run_key() -> None:
+    try:
+        (_RUN_KEY.value or "").encode()
+    except UnicodeEncodeError as error:
+        raise errors.UsageError(f"--run_key={ascii(_RUN_KEY.value)}: is not UTF-8") from error
+
+
+def _current(config: schema.Config | None) -> int | None:
+    """The current version for the report of a failure, which the store may have a part in."""
+    try:
+        return store.Store(config.store.dir, config.name).current_number() if config else None
+    except (OSError, errors.HubpipeError):
+        return None
 
 
 def _retrain(config: schema.Config) -> outcome.Report:

@@ -1,5 +1,7 @@
 """Tests of hubpipe.cli."""
 
+import errno
+import os
 import sys
 
 import pytest
@@ -59,6 +61,12 @@ def test_main_gets_what_is_no_flag(ended):
 )
 def test_an_error_of_the_user_is_its_message_alone(ended, error, code):
     assert ended(failing(error)) == (code, "", f"{error}\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(ended, monkeypatch):
+    with open(os.devnull, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert ended(failing(BrokenPipeError(errno.EPIPE, "Broken pipe")))[::2] == (1, "")
 
 
 def test_traceback_shows_where(ended):

@@ -57,7 +57,9 @@ def test_a_version_need_not_become_current(versions, shared_module, capsys):
     assert capsys.readouterr().out.splitlines()[1] == "current   1, as asked for"
     versions.pin(1)
     run(versions, shared_module)
-    line = "current   1, which is pinned; to move on: python -m hubpipe.rollback --to 3"
+    root, name = os.path.split(versions.path)
+    command = f"python -m hubpipe.rollback --store_dir {root} --name {name} --to 3"
+    line = f"current   1, which is pinned; to move on: {command}"
     assert capsys.readouterr().out.splitlines()[1] == line
     assert versions.current_number() == 1
 
@@ -66,7 +68,7 @@ def test_a_version_of_another_store_keeps_its_origin(versions, shared_module):
     other = store.Store(os.path.dirname(versions.path), "other")
     with other.new_version() as draft:
         shutil.copytree(shared_module, draft.path, dirs_exist_ok=True)
-        draft.describe(step=100, run_id="a", parent=9, name="other", config={"a": 1})
+        draft.describe(step=100, run_id="a", parent=9, name="other", config={"a": 1}, run_key="k", forced=True)
     run(versions, other.version(1).path)
     contents = versions.version(1).manifest()
     assert {key: contents[key] for key in ("version", "step", "run_id", "parent", "name", "config")} == {
@@ -77,6 +79,7 @@ def test_a_version_of_another_store_keeps_its_origin(versions, shared_module):
         "name": "text",
         "config": {"a": 1},
     }
+    assert {"run_key", "forced"}.isdisjoint(contents)  # of a job of the other store
     assert versions.version(1).problems() == []
 
     vocabulary = pathlib.Path(other.version(1).path, "assets", "words.txt")

@@ -14,6 +14,7 @@ import pytest
 import hubpipe
 from hubpipe import cli, errors, retrain
 from hubpipe.retraining import job, outcome
+from hubpipe.store import store
 from tests.training.conftest import tiny  # noqa: F401  a fixture
 
 
@@ -87,8 +88,27 @@ def test_whatever_goes_wrong_is_told_as_well(run, ends, error, code, reason):
 def test_a_mistake_in_the_config_is_told_as_well(run):
     raised, told, _ = run("model_fn.dropuot=1", "seed=x")
     assert isinstance(raised, errors.ConfigError) and len(raised.problems) == 2
-    assert (told["outcome"], told["exit_code"], told["name"]) == ("failed", 2, None)
+    assert (told["outcome"], told["exit_code"], told["name"]) == ("failed", 2, "tiny")
     assert told["reasons"] == raised.problems
+    _, told, _ = run("name=a b")
+    assert (told["exit_code"], told["name"]) == (2, "a b")
+    _, told, _ = run(config="absent.yaml")
+    assert (told["exit_code"], told["name"]) == (2, None)
+
+
+def test_a_failure_tells_what_is_current(run, ends, tmp_path):
+    versions = store.Store(tmp_path / "store", "tiny")
+    with versions.new_version() as draft:
+        pathlib.Path(draft.path, "tfhub_module.pb").write_bytes(b"\x08\x03")
+    versions.promote(1)
+    ends(errors.InputError("rows.csv:3: no label"))
+    assert run()[1]["current"] == 1
+
+
+def test_a_run_key_that_is_no_text(run):
+    raised, told, _ = run("--run_key", "caf\udce9")
+    assert str(raised) == r"--run_key='caf\udce9': is not UTF-8"
+    assert told["exit_code"] == 2
 
 
 def test_the_metrics_file_tells_the_same(run, ends, tmp_path):

@@ -34,9 +34,12 @@ def check(config: schema.Config) -> list[document.Mistake]:
         *_gates(config.gates.quality, head.kind, metrics),
         *_repeated(("export", "hyperparameters"), config.export.hyperparameters),
         *_hyperparameters(config.model_fn, config.export.hyperparameters),
-        *_directory(("model_dir",), config.model_dir),
-        *_directory(("store", "dir"), config.store.dir),
     ]
+
+
+def directories(config: schema.Config) -> list[document.Mistake]:
+    """The mistakes in the paths of what a run writes to."""
+    return [*_directory(("model_dir",), config.model_dir), *_directory(("store", "dir"), config.store.dir)]
 
 
 def warnings(config: schema.Config) -> list[str]:
@@ -47,7 +50,12 @@ def warnings(config: schema.Config) -> list[str]:
     Returns:
         list of lines "key: value, the reason and what to do".
     """
-    return [*_high_momentum(config), *_word_dropout(config.model_fn), *_never_tuned(config)]
+    return [
+        *_high_momentum(config),
+        *_word_dropout(config.model_fn),
+        *_never_tuned(config),
+        *_slices_without_bounds(config.gates.quality),
+    ]
 
 
 def _high_momentum(config: schema.Config) -> Iterator[str]:
@@ -138,6 +146,14 @@ def _never_tuned(config: schema.Config) -> Iterator[str]:
         yield (
             f"model_fn.encoder.embeddings.tuned_after_steps: after {after} steps nothing is tuned, training ends "
             f"at step {config.training.max_steps} (training.max_steps). Use fewer, or train: frozen"
+        )
+
+
+def _slices_without_bounds(quality: schema.QualityGate) -> Iterator[str]:
+    if quality.slice_column is not None and not quality.slices:
+        yield (
+            f"gates.quality.slice_column: {quality.slice_column} has no effect without gates.quality.slices, the "
+            "bounds for each group of rows"
         )
 
 
@@ -244,13 +260,24 @@ def _gates(
     path = ("gates", "quality")
     keys = ("thresholds", "max_regression")
     named = [((*path, key, name), name) for key in keys for name in getattr(quality, key)]
+    if quality.slices and quality.slice_column is None:
+        yield (*path, "slices"), "they need slice_column, the column of the evaluation data that groups rows"
+    for key, bounds in quality.thresholds.items():
+        yield from _bounds((*path, "thresholds", key), bounds)
     for number, bounds in enumerate(quality.slices):
+        yield from _bounds((*path, "slices", number), bounds)
         named += [((*path, "slices", number, "metric"), bounds.metric)] if bounds.metric else []
-        if bounds.at_least is None and bounds.at_most is None:
-            yield (*path, "slices", number), "expected at_least, at_most, or both"
     for place, name in named:
         if name not in metrics:
             yield place, _unknown_metric(name, head, metrics)
+
+
+def _bounds(path: document.Path, bounds: schema.Bounds) -> Iterator[document.Mistake]:
+    """Do the bounds bound anything, and can they be met?"""
+    if bounds.at_least is None and bounds.at_most is None:
+        yield path, "expected at_least, at_most, or both"
+    elif None not in (bounds.at_least, bounds.at_most) and bounds.at_least > bounds.at_most:
+        yield path, f"at_least {bounds.at_least} is above at_most {bounds.at_most}; nothing keeps to both"
 
 
 def _unknown_metric(name: str, head: str, metrics: Mapping[str, bool]) -> str:

@@ -22,12 +22,13 @@ _STAND_INS = {
 }
 
 
-def load(path: str | os.PathLike, overrides: Sequence[str] = ()) -> schema.Config:
+def load(path: str | os.PathLike, overrides: Sequence[str] = (), *, writes: bool = True) -> schema.Config:
     """Reads, overrides and checks a config; reports every problem at once.
 
     Args:
         path: a YAML file in UTF-8.
         overrides: each "dotted.key=value" with the value in YAML, as in "model_fn.dropout.rate=0.2".
+        writes: whether model_dir and store.dir must be writable.
     Returns:
         The config, with every default filled in.
     Raises:
@@ -35,14 +36,23 @@ def load(path: str | os.PathLike, overrides: Sequence[str] = ()) -> schema.Confi
             "command line: key=value: what is wrong".
     """
     source = override.apply(document.read(path), overrides)
-    config, found = _validate(source)
+    config, found = _validate(source, writes)
     if found:
         found.sort(key=lambda problem: problem.place.rank)
         raise errors.ConfigError([str(problem) for problem in found])
     return config
 
 
-def _validate(source: document.Document) -> tuple[schema.Config, list[document.Problem]]:
+def name(path: str | os.PathLike, overrides: Sequence[str] = ()) -> str | None:
+    """The name of the module in a config that may have mistakes elsewhere; None if it tells none."""
+    try:
+        found = override.apply(document.read(path), overrides).data.get("name")
+    except errors.ConfigError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _validate(source: document.Document, writes: bool) -> tuple[schema.Config, list[document.Problem]]:
     """The config and all problems; with problems the config holds stand-ins and is of no further use."""
     found = list(source.problems)
     refused = {problem.path for problem in found if not _holds(source.data, problem.path)}
@@ -54,7 +64,8 @@ def _validate(source: document.Document) -> tuple[schema.Config, list[document.P
         config = _repaired(source.data, [path for path, _ in mistakes])
     # A section with a problem may mean something else: what it says of others is not judged yet.
     unsure = {path for problem in found for path in (problem.path, problem.path[:-1])}
-    found += [source.problem(path, message) for path, message in checks.check(config) if path[:-1] not in unsure]
+    mistakes = [*checks.check(config), *(checks.directories(config) if writes else [])]
+    found += [source.problem(path, message) for path, message in mistakes if path[:-1] not in unsure]
     return config, found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hubpipe import errors
 from hubpipe.config import dump, schema
 from hubpipe.files import atomic, faults, records
-from hubpipe.retraining import judging, lock, need, outcome, state
+from hubpipe.retraining import evaluation, judging, lock, need, outcome, state
 from hubpipe.store import layout, manifest
 from hubpipe.store import store as store_lib
 from hubpipe.training import datasets, run_dir
@@ -94,8 +94,9 @@ def _locked(
     for directory in (config.model_dir, job.path):
         atomic.sweep_staging(directory)
     faults.reach("job.opened")
-    done = job.report()
-    if done is not None and not (options.force and done.outcome in _REFUSED):
+    # A key that somebody gave is done once; one of data and config leaves out what decides on publication.
+    done = job.report(None if options.run_key else need.rules(facts))
+    if done is not None and not (options.force and done.outcome in _REFUSED) and not _is_lost(done, store):
         return dataclasses.replace(done, repeated=True)
     report = outcome.Report(outcome.Outcome.SKIPPED, config.name, run_key=key, run_dir=job.path)
     published = _published(store, key)
@@ -110,6 +111,8 @@ def _locked(
     )
     if reason:
         return _finish(job, config, dataclasses.replace(report, reasons=(reason,)))
+    # Found out now: a training is long.
+    slices = evaluation.slices(config, data) if config.gates.quality.slices else None
     trained = _train(config, job, store, progress, cache_dir, lambda: is_preempted() or holder.is_lost)
     faults.reach("job.trained")
     holder.check()
@@ -124,7 +127,7 @@ def _locked(
     candidate = job.candidates(config.name).version(trained.best.versions[config.name])
     progress.note(f"judging the candidate of step {trained.best.step}")
     # The version that is current by now, not the one from before the training.
-    verdict = judging.judge(candidate, store.current(), config, data)
+    verdict = judging.judge(candidate, store.current(), config, data, slices)
     records.write(job.verdict_path, verdict.to_json())
     faults.reach("job.judged")
     holder.check()
@@ -244,6 +247,11 @@ def _adopt(
     return _finish(job, config, report)
 
 
+def _is_lost(done: outcome.Report, store: store_lib.Store) -> bool:
+    """Whether a job has published to a store that never had its version: another one, or one made anew."""
+    return done.outcome is outcome.Outcome.PUBLISHED and done.version > store.highest_number()
+
+
 def _published(store: store_lib.Store, run_key: str) -> store_lib.Version | None:
     """The version that a job has published, None if it has none."""
     for version in reversed(store.versions()):
@@ -273,7 +281,7 @@ def _manifest(version: store_lib.Version | None) -> dict:
 
 
 def _finish(job: state.Job, config: schema.Config, report: outcome.Report) -> outcome.Report:
-    job.finish(report)
+    job.finish(report, need.rules(config.model_dump(mode="json")))
     faults.reach("job.finished")
     state.remove_old(config.model_dir, config.retrain.keep_jobs)
     return report

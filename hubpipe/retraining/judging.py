@@ -53,6 +53,7 @@ def judge(
     current: store_lib.Version | None,
     config: schema.Config,
     data: inputs.Data,
+    slices: Sequence[str] | None,
 ) -> Verdict:
     """Asks all gates, even if one refuses.
 
@@ -62,6 +63,7 @@ def judge(
             to keep, and gates.quality.current_not_evaluable decides.
         config: of the job.
         data: of the job.
+        slices: of each evaluation row, see evaluation.slices; None if there are no bounds for slices.
     Raises:
         ResourceError: a gate could not be asked.
     """
@@ -72,7 +74,7 @@ def judge(
         allow_breaking=config.gates.allow_breaking,
         oldest_reader=config.export.oldest_reader,
     )
-    return Verdict([*of_files, _quality(candidate, current, broken, config, data)])
+    return Verdict([*of_files, _quality(candidate, current, broken, config, data, slices)])
 
 
 def _broken(version: store_lib.Version | None) -> str | None:
@@ -88,6 +90,7 @@ def _quality(
     broken: str | None,
     config: schema.Config,
     data: inputs.Data,
+    slices: Sequence[str] | None,
 ) -> result.Result:
     try:
         found = evaluation.scores(candidate, config, data)
@@ -99,6 +102,4 @@ def _quality(
             baseline = evaluation.scores(current, config, data)
         except errors.HubpipeError as error:
             not_evaluable = str(error)
-    policy = evaluation.policy(config)
-    slices = evaluation.slices(config, data) if policy.slices else None
-    return quality.check(policy, found, baseline, slices=slices, not_evaluable=not_evaluable)
+    return quality.check(evaluation.policy(config), found, baseline, slices=slices, not_evaluable=not_evaluable)

@@ -20,6 +20,16 @@ def run_key(data: Mapping[str, str], config: Mapping[str, Any]) -> str:
     return "data-" + hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
+def rules(config: Mapping[str, Any]) -> str:
+    """What a job that published nothing was judged by: with others its key means another job.
+
+    Args:
+        config: the config as JSON values.
+    """
+    identity = json.dumps([config["gates"], config["retrain"]["min_new_rows"]], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
 def reason_to_skip(
     manifest: Mapping[str, Any],
     *,

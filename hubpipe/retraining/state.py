@@ -7,13 +7,15 @@
     <model_dir>/inputs/                 the prepared data of all jobs
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
 import re
 import time
 
+from absl import logging
+
+from hubpipe import errors
 from hubpipe.files import atomic, records
 from hubpipe.retraining import outcome
 from hubpipe.store import store
@@ -55,16 +57,25 @@ class Job:
         """Where the verdict on the candidate goes."""
         return os.path.join(self.path, "verdict.json")
 
-    def report(self) -> outcome.Report | None:
-        """What came of it, None if it is not done."""
+    def report(self, rules: str | None = None) -> outcome.Report | None:
+        """What came of it.
+
+        Args:
+            rules: what decides now, see need.rules; None for whatever did.
+        Returns:
+            None if it is not done, or has published nothing and other rules decided that.
+        """
         try:
-            return outcome.Report.from_json(records.read(os.path.join(self.path, _RESULT_FILE)))
+            facts = records.read(os.path.join(self.path, _RESULT_FILE))
         except FileNotFoundError:
             return None
+        report = outcome.Report.from_json(facts)
+        is_final = report.outcome is outcome.Outcome.PUBLISHED or rules in (None, facts.get("rules"))
+        return report if is_final else None
 
-    def finish(self, report: outcome.Report) -> None:
-        """Writes what came of it."""
-        records.write(os.path.join(self.path, _RESULT_FILE), report.to_json())
+    def finish(self, report: outcome.Report, rules: str) -> None:
+        """Writes what came of it, and by which rules."""
+        records.write(os.path.join(self.path, _RESULT_FILE), {**report.to_json(), "rules": rules})
 
 
 def open_job(model_dir: str, run_key: str, base: int | None) -> Job:
@@ -98,12 +109,24 @@ def remove_old(model_dir: str, keep: int) -> None:
     started = {}
     with os.scandir(model_dir) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is no job
+            try:
                 started[entry.path] = records.read(os.path.join(entry.path, _JOB_FILE))["started"]
+            except (FileNotFoundError, NotADirectoryError):  # it is no job
+                continue
+            except (OSError, KeyError, errors.FormatError) as error:
+                _leave(entry.path, error)
     done = sorted(start for path, start in started.items() if os.path.exists(os.path.join(path, _RESULT_FILE)))
     for path, start in started.items():
         if len(done) > keep and start < done[-keep]:
-            atomic.remove_dir(path)
+            try:
+                atomic.remove_dir(path)
+            except OSError as error:
+                _leave(path, error)
+
+
+def _leave(path: str, error: Exception) -> None:
+    """To the job of today it makes no difference that an old one cannot be read or removed."""
+    logging.warning("%s: left as it is among the old jobs: %s", path, error)
 
 
 def _folder(run_key: str) -> str:

@@ -152,6 +152,14 @@ class Folder:
         """The numbers that are taken by a folder, a version or not."""
         return sorted(int(name) for name in self.files.names(self.path) if is_version_name(name))
 
+    def highest_number(self, record: current_lib.Record | None = None) -> int:
+        """The highest number that a version has or had; 0 if there was none.
+
+        Args:
+            record: as it was read; None to read it.
+        """
+        return max([(record or self.record()).highest, *self.numbers_given()])
+
     def locked(self) -> contextlib.AbstractContextManager[current_lib.Lock]:
         """Holds the lock of the versions; see current.locked."""
         return current_lib.locked(self.path, self.files)

@@ -8,7 +8,6 @@ from typing import Any
 
 from hubpipe import errors
 from hubpipe.files import atomic
-from hubpipe.store import current as current_lib
 from hubpipe.store import file_system, manifest
 from hubpipe.store import folder as folder_lib
 from hubpipe.store.version import Version
@@ -40,7 +39,7 @@ def _rename(folder: folder_lib.Folder, staging: str, contents: dict[str, Any]) -
     atomic.fsync_tree(staging)
     with folder.locked() as lock:
         record = lock.read()
-        for number in itertools.count(_next_number(folder, record)):
+        for number in itertools.count(folder.highest_number(record) + 1):
             manifest.write(staging, number, contents)
             with contextlib.suppress(errors.ExportExistsError):  # taken by someone who does not know the lock
                 folder.files.publish_dir(staging, folder.at(number).path, last=_WRITTEN_LAST)
@@ -56,13 +55,9 @@ def _upload(folder: folder_lib.Folder, staging: str, contents: dict[str, Any]) -
     while True:
         with folder.locked() as lock:
             record = lock.read()
-            number = _next_number(folder, record)
+            number = folder.highest_number(record) + 1
             lock.write(dataclasses.replace(record, highest=number))
         manifest.write(staging, number, contents)
         with contextlib.suppress(errors.ExportExistsError):
             folder.files.publish_dir(staging, folder.at(number).path, last=_WRITTEN_LAST)
             return folder.at(number)
-
-
-def _next_number(folder: folder_lib.Folder, record: current_lib.Record) -> int:
-    return max([record.highest, *folder.numbers_given()]) + 1

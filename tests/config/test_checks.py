@@ -138,6 +138,7 @@ RATE = ("optimizer", "learning_rate")
                     "quality": {
                         "thresholds": {"auc": {"at_least": 0.5}, "rmse": {"at_most": 3.0}},
                         "max_regression": {"mse": 0.1},
+                        "slice_column": "place",
                         "slices": [{"at_most": 1.0}, {"metric": "r3"}],
                     }
                 },
@@ -156,6 +157,27 @@ RATE = ("optimizer", "learning_rate")
                 (
                     ("gates", "quality", "slices", 1, "metric"),
                     "unknown metric 'r3'. Metrics of regression: rmse, mae, r2, loss",
+                ),
+            ],
+        ),
+        (
+            {
+                "gates": {
+                    "quality": {
+                        "thresholds": {"accuracy": {}, "loss": {"at_least": 0.9, "at_most": 0.5}},
+                        "slices": [{"at_least": 0.5}],
+                    }
+                }
+            },
+            [
+                (
+                    ("gates", "quality", "slices"),
+                    "they need slice_column, the column of the evaluation data that groups rows",
+                ),
+                (("gates", "quality", "thresholds", "accuracy"), "expected at_least, at_most, or both"),
+                (
+                    ("gates", "quality", "thresholds", "loss"),
+                    "at_least 0.9 is above at_most 0.5; nothing keeps to both",
                 ),
             ],
         ),
@@ -208,10 +230,14 @@ def test_contradictions(sections, mistakes):
     assert _check(**sections) == mistakes
 
 
+def _directories(**sections):
+    return checks.directories(schema.Config.model_validate(SMALLEST | sections))
+
+
 def test_directories_that_cannot_be_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")
-    assert _check(model_dir="taken/run", store={"dir": "taken"}) == [
+    assert _directories(model_dir="taken/run", store={"dir": "taken"}) == [
         (("model_dir",), f"'taken/run' cannot be a directory: '{tmp_path}/taken' is a file"),
         (("store", "dir"), f"'taken' cannot be a directory: '{tmp_path}/taken' is a file"),
     ]
@@ -219,14 +245,14 @@ def test_directories_that_cannot_be_made(tmp_path, monkeypatch):
 
 def test_directories_without_permission(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
-    assert _check(model_dir=f"{tmp_path}/a/b") == [
+    assert _directories(model_dir=f"{tmp_path}/a/b") == [
         (("model_dir",), f"'{tmp_path}/a/b' cannot be written: no permission in '{tmp_path}'")
     ]
 
 
 def test_directories_are_not_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert _check(model_dir="a/b", store={"dir": "gs://bucket/modules"}) == []
+    assert _directories(model_dir="a/b", store={"dir": "gs://bucket/modules"}) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -331,6 +357,14 @@ def test_a_first_evaluation_after_many_passes(num_train, most):
         passes = f"{200 * 128 / num_train:.0f}"
         assert found[0].startswith(f"training.evaluate_every_steps: 200 steps of 128 rows are {passes} passes")
         assert f"Use at most {most}, and" in found[0]
+
+
+def test_a_slice_column_without_bounds_is_told():
+    sections = {"gates": {"quality": {"slice_column": "place"}}}
+    assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == [
+        "gates.quality.slice_column: place has no effect without gates.quality.slices, the bounds for each group "
+        "of rows"
+    ]
 
 
 def test_rows_that_are_trained_on_and_judged_by():

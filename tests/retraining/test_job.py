@@ -5,6 +5,7 @@ import io
 import itertools
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -112,6 +113,40 @@ def test_the_same_run_key_is_done_once(jobs):
     told = {"repeated": False, "started": first.started, "seconds": first.seconds}
     assert dataclasses.replace(again, **told) == first
     assert (numbers(jobs.store), len(jobs.runs), jobs.asked) == ([1], 1, [None])
+
+
+def test_other_gates_decide_anew_on_what_no_run_key_names(jobs):
+    strict = "gates.quality.thresholds={loss: {at_most: 0.0}}"
+    jobs.verdict = None
+    first = jobs.start(strict)
+    assert (first.outcome, first.repeated) == (outcome.Outcome.REJECTED, False)
+    assert jobs.start(strict).repeated
+    second = jobs.start()
+    assert (second.outcome, second.version, second.run_key) == (outcome.Outcome.PUBLISHED, 1, first.run_key)
+    assert jobs.runs[-1][1].outcome == "already_trained"
+    assert jobs.start(strict).repeated  # what is published is so
+
+
+def test_a_run_key_is_done_whatever_the_gates(jobs):
+    strict = "gates.quality.thresholds={loss: {at_most: 0.0}}"
+    jobs.verdict = None
+    assert jobs.start(strict, run_key="day-1").outcome is outcome.Outcome.REJECTED
+    assert jobs.start(run_key="day-1").repeated
+
+
+def test_what_was_published_to_a_store_that_is_lost_is_published_again(jobs):
+    jobs.start(run_key="day-1")
+    shutil.rmtree(jobs.store.path)
+    report = jobs.start(run_key="day-1")
+    assert (report.outcome, report.version, report.current) == (outcome.Outcome.PUBLISHED, 1, 1)
+    assert not report.repeated
+    assert jobs.runs[-1][1].outcome == "already_trained"
+
+
+def test_a_slice_column_that_is_not_there_is_told_before_the_training(jobs):
+    with pytest.raises(errors.InputError, match="no column 'nope'"):
+        jobs.start("gates.quality={slice_column: nope, slices: [{at_most: 1.0}]}")
+    assert jobs.runs == []
 
 
 def test_a_second_version_knows_its_parent(jobs):

@@ -28,13 +28,13 @@ def test_a_job_keeps_its_start_and_its_base(tmp_path):
 def test_a_report_comes_back_as_it_was(tmp_path):
     job = state.open_job(str(tmp_path), "k", None)
     assert job.report() is None
-    job.finish(done())
+    job.finish(done(), "rules")
     assert state.open_job(str(tmp_path), "k", None).report() == done()
 
 
 def test_a_report_of_a_later_release_can_be_read(tmp_path):
     job = state.open_job(str(tmp_path), "k", None)
-    job.finish(done())
+    job.finish(done(), "rules")
     path = os.path.join(job.path, "result.json")
     with open(path) as file:
         facts = json.load(file)
@@ -51,13 +51,33 @@ def test_any_run_key_has_a_folder_of_its_own(tmp_path, key):
     assert state.open_job(str(tmp_path), key + "2", None).path != job.path
 
 
+def test_what_was_refused_by_other_rules_is_not_done(tmp_path):
+    job = state.open_job(str(tmp_path), "k", None)
+    refused = outcome.Report(outcome.Outcome.REJECTED, "m", run_key="k")
+    job.finish(refused, "rules")
+    assert job.report() == job.report("rules") == refused
+    assert job.report("others") is None
+    job.finish(done(), "rules")
+    assert job.report("others") == done()
+
+
+def test_old_jobs_that_cannot_be_read_are_left(tmp_path, monkeypatch, caplog):
+    jobs_of(tmp_path, monkeypatch, unfinished=())
+    (tmp_path / "job-0" / "job.json").write_text("\n")
+    (tmp_path / "job-1" / "job.json").write_text('{"format": 1}')
+    with caplog.at_level("WARNING"):
+        state.remove_old(str(tmp_path), 2)
+    assert sorted(os.listdir(tmp_path)) == ["job-0", "job-1", "job-4", "job-5"]
+    assert f"{tmp_path}/job-0: left as it is among the old jobs: {tmp_path}/job-0/job.json: is not" in caplog.text
+
+
 def jobs_of(tmp_path, monkeypatch, unfinished):
     """Starts six jobs, one after the other, and ends all but some."""
     for number in range(6):
         monkeypatch.setattr(time, "time", lambda number=number: 1000.0 + number)
         job = state.open_job(str(tmp_path), f"job-{number}", None)
         if number not in unfinished:
-            job.finish(done())
+            job.finish(done(), "rules")
 
 
 def test_old_jobs_go_done_or_not(tmp_path, monkeypatch):

@@ -83,7 +83,7 @@ from hubpipe.config.schema.optimizers import (
     Sgd,
     WideFtrl,
 )
-from hubpipe.config.schema.retrain import QualityGate
+from hubpipe.config.schema.retrain import Bounds, QualityGate
 from hubpipe.config.schema.training import EarlyStopping, Export, Selection, StoreSection, TensorFlowVersion
 
 __all__ = [
@@ -93,6 +93,7 @@ __all__ = [
     "AutoFeature",
     "BatchNorm",
     "BinaryHead",
+    "Bounds",
     "COLUMN_KEYS",
     "CategoricalColumn",
     "CategoricalFeature",
