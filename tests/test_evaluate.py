@@ -1,6 +1,7 @@
 """Tests of hubpipe.evaluate."""
 
 import json
+import os
 
 import pytest
 
@@ -33,6 +34,16 @@ def test_metrics_are_those_of_the_version(config_path, tmp_path, capsys):
     ((only,),) = [told["versions"]]
     assert only["version"] == current.number
     assert only["metrics"] == pytest.approx(current.manifest()["metrics"], rel=1e-5)
+
+
+def test_nothing_is_written(config_path, tmp_path, capsys, monkeypatch):
+    told = facts(capsys, config_path)
+    for name in ("run", "store"):
+        os.rename(tmp_path / name, tmp_path / f"{name}-there")
+    os.symlink("store-there", tmp_path / "store")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert facts(capsys, config_path) == told
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_rows(config_path, tmp_path, capsys):

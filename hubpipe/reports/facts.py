@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from hubpipe import errors
@@ -179,7 +180,7 @@ def read_module(path: str) -> Module:
         path=path,
         size=sum(_sizes(path).values()),
         variants=variants,
-        variables=_variables(path, {name for variant in variants for name in variant.trainable}),
+        variables=_variables(path, variants),
         assets=_sizes(os.path.join(path, ASSETS_DIRECTORY)),
         has_twin=os.path.exists(os.path.join(path, _TWIN_DIRECTORY, SAVED_MODEL_FILE)),
         manifest=contents,
@@ -246,11 +247,16 @@ def _read(path: str, max_bytes: int) -> bytes:
     return content
 
 
-def _variables(path: str, trainable: set[str]) -> list[Variable]:
+def _variables(path: str, variants: Sequence[meta_graphs.Variant]) -> list[Variable]:
     prefix = os.path.join(path, VARIABLES_PREFIX)
-    if not os.path.exists(os.path.dirname(prefix)):  # a module without variables may have no file of them
+    names = {name for variant in variants for name in variant.variables}
+    trainable = {name for variant in variants for name in variant.trainable}
+    if not names and not os.path.exists(os.path.dirname(prefix)):
         return []
     bundle = tensor_bundle.read(prefix)
+    lacking = sorted(names - set(bundle.entries))
+    if lacking:
+        raise errors.FormatError(f"{prefix}: lacks the values of {', '.join(map(repr, lacking))}.")
     return [
         Variable(
             name,

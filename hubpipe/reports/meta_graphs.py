@@ -73,6 +73,7 @@ class Variant:
         signatures: dict name -> Signature, sorted by name.
         regularization_losses: how many.
         update_ops: how many.
+        variables: names of all variables, sorted.
         trainable: names of the trainable variables, sorted.
         attachments: keys of the attached messages, sorted.
     """
@@ -82,6 +83,7 @@ class Variant:
     signatures: dict[str, Signature]
     regularization_losses: int
     update_ops: int
+    variables: tuple[str, ...]
     trainable: tuple[str, ...]
     attachments: tuple[str, ...]
 
@@ -128,6 +130,7 @@ def _decode_variant(data: bytes, where: str) -> Variant:
         },
         regularization_losses=len(values("regularization_losses", "names")),
         update_ops=len(values("update_ops", "names")),
+        variables=_variable_names(values("variables", "messages"), where),
         trainable=_variable_names(values("trainable_variables", "messages"), where),
         attachments=_keys(values("hub_module_attachments", "messages"), where),
     )

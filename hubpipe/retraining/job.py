@@ -157,11 +157,11 @@ def _train(
         if config.retrain.warm_start and job.base is not None:
             try:
                 version = stack.enter_context(store.lease(job.base))
-                problems = version.problems()
+                problem = judging.problem(version)
             except errors.StoreError as error:  # deleted since
-                problems = [str(error)]
-            if problems:
-                progress.note(f"version {job.base}: no warm start, training starts from nothing: {problems[0]}")
+                problem = str(error)
+            if problem:
+                progress.note(f"version {job.base}: no warm start, training starts from nothing: {problem}")
             else:
                 base = version.path
         return run_lib.run(

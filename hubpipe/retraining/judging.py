@@ -8,6 +8,7 @@ from typing import Any
 from hubpipe import errors, inputs
 from hubpipe.config import schema
 from hubpipe.gates import module, quality, result
+from hubpipe.reports import facts
 from hubpipe.retraining import evaluation
 from hubpipe.store import manifest
 from hubpipe.store import store as store_lib
@@ -67,7 +68,7 @@ def judge(
     Raises:
         ResourceError: a gate could not be asked.
     """
-    broken = _broken(current)
+    broken = problem(current) if current else None
     of_files = module.check(
         candidate.path,
         against=current.path if current and not broken else None,
@@ -77,11 +78,17 @@ def judge(
     return Verdict([*of_files, _quality(candidate, current, broken, config, data, slices)])
 
 
-def _broken(version: store_lib.Version | None) -> str | None:
+def problem(version: store_lib.Version) -> str | None:
     """What is wrong with a version, None if nothing is; one without a manifest is somebody else's, not broken."""
-    if version is None or not os.path.exists(os.path.join(version.path, manifest.PATH)):
-        return None
-    return next(iter(version.problems()), None)
+    if os.path.exists(os.path.join(version.path, manifest.PATH)):
+        changed = next(iter(version.problems()), None)
+        if changed is not None:
+            return changed
+    try:
+        facts.read_module(version.path)
+    except errors.HubpipeError as error:
+        return str(error)
+    return None
 
 
 def _quality(

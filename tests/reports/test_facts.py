@@ -165,6 +165,12 @@ def test_a_missing_file_is_told(damaged, name, message):
         facts.read(str(damaged))
 
 
+def test_variables_without_values_are_told(damaged):
+    shutil.rmtree(damaged / "variables")
+    with pytest.raises(errors.FormatError, match="variables.index: no such file"):
+        facts.read(str(damaged))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
