@@ -55,6 +55,28 @@ def restore_control_flow_context(collection: str, serialized: bytes, import_scop
     tf.compat.v1.add_to_collection(collection, context)
 
 
+def restore_contexts_of_sinks(operations: Iterable[tf.Operation]) -> None:
+    """Puts operations without outputs, such as assertions, into the v1 context that their inputs are in.
+
+    A context names its tensors alone: imported, it does not know such an operation, and a function of TensorFlow 2
+    would make others outside of the context wait for it, though its branch may not be taken.
+
+    Args:
+        operations: imported, in the order of the graph.
+    """
+    for op in operations:
+        if op.outputs or op._get_control_flow_context() is not None:
+            continue
+        sources = [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+        contexts = [context for source in sources if (context := source._get_control_flow_context()) is not None]
+        if contexts:
+            op._set_control_flow_context(max(contexts, key=_depth))
+
+
+def _depth(context) -> int:
+    return 0 if context is None else 1 + _depth(context.outer_context)
+
+
 def restore_variable(definition: variable_pb2.VariableDef, import_scope: str) -> tf.Variable:
     """The variable, resource or ref, of an imported graph."""
     from_proto = ops.get_from_proto_function(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES)

@@ -157,6 +157,11 @@ def control_flow_tensors(collection: str, serialized: bytes) -> set[str]:
     return {name for name in _context_tensors(_parse_context(collection, serialized)) if name}
 
 
+def inner_tensors(collection: str, serialized: bytes) -> set[str]:
+    """Names of what is inside of a v1 cond or while context, or of contexts nested in it."""
+    return set(_inner_tensors(_parse_context(collection, serialized)))
+
+
 def with_ordered_maps(collection: str, serialized: bytes) -> bytes:
     """A v1 cond or while context in the one order of bytes; protobuf's own changes from process to process."""
     return _parse_context(collection, serialized).SerializeToString(deterministic=True)
@@ -182,7 +187,21 @@ def _context_tensors(context) -> Iterator[str]:
         yield from context.loop_exit_names
         yield from context.loop_enter_names
         yield context.maximum_iterations_name
+    for nested in _nested(context):
+        yield from _context_tensors(nested)
+
+
+def _inner_tensors(context) -> Iterator[str]:
+    # The keys of external_values are outside, what they stand for is the Switch or Enter inside.
+    yield from set(context.values_def.values).difference(context.values_def.external_values)
+    if isinstance(context, control_flow_pb2.WhileContextDef):
+        yield from context.loop_exit_names
+    for nested in _nested(context):
+        yield from _inner_tensors(nested)
+
+
+def _nested(context) -> Iterator:
     for nested in context.nested_contexts:
         kind = nested.WhichOneof("ctxt")
         if kind is not None:  # the importer refuses it
-            yield from _context_tensors(getattr(nested, kind))
+            yield getattr(nested, kind)

@@ -56,6 +56,9 @@ def import_part(part: variant_lib.Part, input_map: Mapping[str, tf.Tensor], scop
         tf.graph_util.import_graph_def(_seeded(part, graph), input_map=input_map, name=scope + "/")
     for collection, serialized in part.contexts:
         compat_graph.restore_control_flow_context(collection, serialized, scope)
+    if part.contexts:
+        nodes = {f"{scope}/{node}" for node in part.nodes}
+        compat_graph.restore_contexts_of_sinks(op for op in graph.get_operations() if op.name in nodes)
     return Imported(graph, scope, part.nodes)
 
 

@@ -343,17 +343,18 @@ class Variant:
             The contexts, and the names of all nodes they mention: the importer looks each of them up.
         """
         waiting = [
-            (collection, value, graph_lib.control_flow_tensors(collection, value))
+            (collection, value, set(map(graph_lib.node_name, graph_lib.inner_tensors(collection, value))))
             for collection in format.CONTROL_FLOW_COLLECTIONS
             for value in self.serialized(collection)
         ]
         contexts, mentioned = [], set()
         found = waiting
         while found:
-            found = [entry for entry in waiting if not keep.isdisjoint(map(graph_lib.node_name, entry[2]))]
+            found = [entry for entry in waiting if not keep.isdisjoint(entry[2])]
             waiting = [entry for entry in waiting if entry not in found]
-            for collection, value, tensors in found:
+            for collection, value, _ in found:
                 contexts.append((collection, value))
+                tensors = graph_lib.control_flow_tensors(collection, value)
                 keep |= graph_lib.ancestors(self.nodes, tensors, cut)
                 mentioned |= set(map(graph_lib.node_name, tensors))
         return tuple(contexts), mentioned

@@ -15,7 +15,8 @@ ALLOWED = {
     "examples": {"hub"},
     "training": {"cli", "compat", "config", "exporters", "files", "inputs", "models", "store"},
     "retraining": {
-        "cli", "compat", "config", "exporters", "files", "gates", "hub", "inputs", "models", "reports", "store", "training"
+        *("cli", "compat", "config", "exporters", "files", "gates", "hub", "inputs", "models", "reports", "store"),
+        "training",
     },
     "embeddings": {"files", "hub", "saved_model", "store"},
     "exporters": {"compat", "files", "hub", "saved_model", "store"},

@@ -445,7 +445,52 @@ def test_gradients_of_embeddings_are_sparse(twin_of):
     assert gradient.values.numpy().tolist() == [[1.0] * 4] * 2
 
 
-def test_v1_control_flow_between_weights_and_outputs_is_said(twin_of):
+@pytest.fixture
+def control_flow_v1():
+    """Conditions and loops of TensorFlow 1."""
+    was_enabled = tf1.control_flow_v2_enabled()
+    tf1.disable_control_flow_v2()
+    yield
+    if was_enabled:
+        tf1.enable_control_flow_v2()
+
+
+def test_v1_assertions(twin_of, control_flow_v1):
+    def module_fn():
+        x = tf1.placeholder(tf.float32, [None])
+        total = tf.reduce_sum(x)
+        with tf.control_dependencies([tf1.assert_less(total, 9.0), tf1.assert_greater(total, -9.0)]):
+            hub.add_signature(inputs=x, outputs=x * 2.0)
+
+    loaded = twin_of(module_fn)
+    assert loaded.lost == []
+    assert loaded(tf.constant([1.0, 2.0])).numpy().tolist() == [2.0, 4.0]
+    for total in (10.0, -10.0):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            loaded(tf.constant([total]))
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            loaded.signatures["serving_default"](default=tf.constant([total]))
+
+
+def test_a_v1_condition_that_changes_variables(twin_of, control_flow_v1):
+    def module_fn():
+        x = tf1.placeholder(tf.float32, [])
+        is_training = tf1.placeholder_with_default(False, [])
+        mean = tf1.get_variable("mean", initializer=4.0, trainable=False)
+        doubled = x * 2.0
+        used = tf1.cond(is_training, lambda: tf.identity(doubled), lambda: tf.identity(mean))
+        tf1.cond(is_training, lambda: mean.assign(doubled), lambda: tf.identity(mean))  # which nothing asks for
+        hub.add_signature(inputs=x, outputs=doubled - used)
+        hub.add_signature("phase", inputs={"x": x, "is_training": is_training}, outputs=doubled - used)
+
+    loaded = twin_of(module_fn)
+    assert loaded(tf.constant(9.0)).numpy() == 14.0
+    phase = {"x": tf.constant(9.0), "is_training": tf.constant(True)}
+    assert loaded.phase(phase).numpy() == 0.0
+    assert [variable.numpy() for variable in loaded.variables] == [4.0]
+
+
+def test_v1_control_flow_between_weights_and_outputs_is_said(twin_of, control_flow_v1):
     def module_fn():
         x = tf1.placeholder(tf.float32, [None])
         scale = tf1.get_variable("scale", initializer=2.0)
@@ -456,13 +501,7 @@ def test_v1_control_flow_between_weights_and_outputs_is_said(twin_of):
         hub.add_signature(inputs=x, outputs=product)
         hub.add_signature("scaled", inputs=x, outputs=x * scale * tf.cast(length, tf.float32))
 
-    was_enabled = tf1.control_flow_v2_enabled()
-    tf1.disable_control_flow_v2()
-    try:
-        loaded = twin_of(module_fn)
-    finally:
-        if was_enabled:
-            tf1.enable_control_flow_v2()
+    loaded = twin_of(module_fn)
     assert loaded(tf.constant([1.0])).numpy() == 8.0
     assert loaded.scaled(tf.constant([1.0])).numpy() == 10.0
     assert len(loaded.lost) == 1
