@@ -115,9 +115,11 @@ def build_labels(labels: Iterable[str]) -> list[str]:
     Returns:
         Each label once, sorted by value if all are decimal numbers, else by code points.
     Raises:
-        InputError: fewer than two different labels.
+        InputError: no labels, or fewer than two different ones.
     """
     distinct = set(labels)
+    if not distinct:
+        raise errors.InputError("inputs.train: no rows to use (the files hold none)")
     if len(distinct) < 2:
         raise errors.InputError(f"labels of the training data: {sorted(distinct)!r}; at least 2 are needed")
     if all(_NUMBER.fullmatch(label) for label in distinct):

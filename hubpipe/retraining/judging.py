@@ -109,4 +109,6 @@ def _quality(
             baseline = evaluation.scores(current, config, data)
         except errors.HubpipeError as error:
             not_evaluable = str(error)
+    if not_evaluable:
+        not_evaluable = f"version {current.number}: {not_evaluable}"
     return quality.check(evaluation.policy(config), found, baseline, slices=slices, not_evaluable=not_evaluable)

@@ -100,7 +100,8 @@ def load(
     Returns:
         The inputs, dict name -> value as `make` makes it; the outputs, dict name -> its dense arrays.
     Raises:
-        FormatError: the file is missing or broken, lacks an input, or has one that does not fit the signature.
+        HandleError: there is no such file.
+        FormatError: it is broken, lacks an input, or has one that does not fit the signature.
     """
     found: dict[str, dict[str, list[np.ndarray]]] = {"inputs": {}, "outputs": {}}
     try:
@@ -108,6 +109,8 @@ def load(
             for key in sorted(archive.files):
                 side, _, name = key.rpartition("/")[0].partition("/")
                 found[side].setdefault(name, []).append(archive[key])
+    except FileNotFoundError as error:
+        raise errors.HandleError(f"{path}: no such file; expected an archive of golden values.") from error
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise errors.FormatError(f"{path}: not an archive of golden values: {error}") from error
     lacking = sorted(set(infos) - set(found["inputs"]))

@@ -44,7 +44,7 @@ def watch(
     root, name = os.path.split(os.fspath(path).rstrip("/"))
     versions = store.Store(root, name, gfile=gfile)
     stop = stop or threading.Event()
-    looked_at, told = None, None
+    looked_at, told, is_told = None, None, False
     in_use = coming = contextlib.ExitStack()
     try:
         while not stop.is_set():
@@ -52,13 +52,16 @@ def watch(
             coming = contextlib.ExitStack()
             try:
                 number = versions.current_number()
+                if number is None and not is_told:
+                    logging.warning("%s: no version is current yet; looking every %g s", versions.path, poll_secs)
+                    is_told = True
                 if number not in (None, looked_at):
                     version = _taken(versions, number, leased, coming)
                     looked_at = number
                 told = None
             except (errors.HubpipeError, OSError) as error:
                 if str(error) != told:
-                    logging.warning("%s: looking again every %s s", error, poll_secs)
+                    logging.warning("%s looking again every %g s", f"{error}".rstrip(".") + ";", poll_secs)
                 told = str(error)
             if version:
                 yield version

@@ -91,7 +91,9 @@ def _check_same(model_dir: str, before: Mapping[str, Any], now: Mapping[str, Any
         f"{key} was {before.get(key)!r}, is {value!r}" for key, value in now.items() if before.get(key) != value
     ]
     if changed:
-        told = f"{model_dir}: its checkpoints are of another run: {'; '.join(changed)}. "
-        raise errors.ConfigError(
-            [f"{told}Give this run a model_dir of its own, or remove that directory to start anew."]
+        told = f"{model_dir}: its checkpoints are of another run: {'; '.join(changed)}."
+        advice = (
+            "Give this run a model_dir of its own (a job of hubpipe.retrain another --run_key), or remove that "
+            "directory to start anew."
         )
+        raise errors.ConfigError([f"{told} {advice}"])

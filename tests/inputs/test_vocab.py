@@ -95,10 +95,11 @@ def test_labels_are_sorted(labels, expected):
     assert vocab.build_labels(labels) == expected
 
 
-@pytest.mark.parametrize("labels, shown", [([], r"\[\]"), (["a", "a"], r"\['a'\]")])
-def test_labels_of_one_class(labels, shown):
-    with pytest.raises(errors.InputError, match=f"labels of the training data: {shown}; at least 2 are needed"):
-        vocab.build_labels(labels)
+def test_labels_of_one_class():
+    with pytest.raises(errors.InputError, match=r"labels of the training data: \['a'\]; at least 2 are needed"):
+        vocab.build_labels(["a", "a"])
+    with pytest.raises(errors.InputError, match="inputs.train: no rows to use"):
+        vocab.build_labels([])
 
 
 def test_write_and_read(tmp_path):
