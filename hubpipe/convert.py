@@ -3,7 +3,8 @@
     python -m hubpipe.convert --module_dir OLD --out NEW
 
 The SavedModel keeps the train variant, update ops, regularization losses, tables, signatures, attached messages.
-Exit codes: 0 done, 1 not converted: it would lack something (see --lossy) or differ, 2 wrong usage or no module.
+Exit codes: 0 done, 1 not converted: it would lack something (see --lossy) or differ,
+2 wrong usage, no module, or a directory that is taken.
 """
 
 import dataclasses

@@ -4,7 +4,7 @@
 
 Reads GloVe, word2vec (text and binary) and fastText's .vec, packed by gzip or not, in bounded memory. Its
 signature "default" takes sentences, "tokens" single tokens; the twin is OUT/tf2. Needs the extra `embeddings`.
-Exit codes: 0 done, 1 not exported, 2 wrong usage, or a file that cannot be read.
+Exit codes: 0 done, 1 not exported, 2 wrong usage, a file that cannot be read, or a directory that is taken.
 """
 
 import importlib

@@ -3,7 +3,7 @@
     python -m hubpipe.pin --store_dir modules --name docs-text --version 7 --why "audited"
     python -m hubpipe.pin --store_dir modules --name docs-text --version 7 --undo
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage, or nothing there.
 """
 
 from collections.abc import Sequence

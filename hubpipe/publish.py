@@ -3,7 +3,7 @@
     python -m hubpipe.publish --module_dir export/1700000000/encoder --store_dir modules --name docs-text
 
 Takes any TF1 Hub module. What a manifest of hubpipe in it says of its origin goes into the new version's.
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage, or nothing there.
 """
 
 import json

@@ -4,7 +4,7 @@
 
 Without --to it is the newest whole version below the current one that was current before. See hubpipe.yank to bar
 a version for good, hubpipe.pin to hold one.
-Exit codes: 0 done, 1 failed: nothing was moved, 2 wrong usage.
+Exit codes: 0 done, 1 failed: nothing was moved, 2 wrong usage, or nothing there.
 """
 
 import json

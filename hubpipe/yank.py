@@ -5,7 +5,7 @@
 
 Its files stay until retention takes them. If it is current, the version that hubpipe.rollback would choose becomes
 it; if there is none, consumers that look for a current version find none.
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage, or nothing there.
 """
 
 import sys
