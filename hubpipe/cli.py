@@ -82,12 +82,7 @@ def run(main: Callable[[Sequence[str]], ExitCode], command_flags: flags.FlagValu
     def guarded(argv: Sequence[str]) -> ExitCode:
         logging.set_verbosity(logging.WARNING)
         try:
-            code = main(argv[1:])
-            sys.stdout.flush()
-            return code
-        except BrokenPipeError:  # who read the output has seen enough, such as `head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return ExitCode.FAILED
+            return _flushed(main(argv[1:]))
         except (errors.HubpipeError, OSError) as error:
             _show(error)
             return exit_code(error)
@@ -113,6 +108,15 @@ def refuse(arguments: Sequence[str]) -> None:
         raise errors.UsageError(
             f"unexpected arguments: {' '.join(arguments)}\nTry: python -m {_module()} --help"
         )
+
+
+def _flushed(code: ExitCode) -> ExitCode:
+    """The code, with the output written; nobody need read it: `head` has seen enough at some time."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _show(error: Exception) -> None:

@@ -96,7 +96,7 @@ class StoreError(HubpipeError):
 
 
 class UnknownVersionError(StoreError):
-    """A version, or a module of a store, that was named and is not there."""
+    """A version, or a module of a store, that was named and is not there, or has a name that none can have."""
 
 
 class BusyError(HubpipeError):

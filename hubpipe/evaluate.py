@@ -7,13 +7,12 @@ Metrics are those of the quality gate. Without --versions it is the current one;
 with each of the others. Exit codes: 0 done, 1 a version cannot be evaluated, 2 wrong usage, config or data.
 """
 
-import contextlib
+import errno
 import importlib
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
@@ -23,6 +22,9 @@ from hubpipe.reports import cells
 from hubpipe.store import store as store_lib
 
 _Metrics = Mapping[int, Mapping[str, float | None]]  # of each version, by its number
+
+# Of the model_dir, where a run has prepared the data or this command may.
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 FLAGS = flags.FlagValues()
 _CONFIG = flags.DEFINE_string(
@@ -52,8 +54,13 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     importlib.import_module("hubpipe.compat.quiet").import_tensorflow()
     datasets = importlib.import_module("hubpipe.training.datasets")
     evaluation = importlib.import_module("hubpipe.retraining.evaluation")
-    with _cache_dir(config.model_dir) as cache_dir:
-        data = datasets.prepare(config, cache_dir)
+    with tempfile.TemporaryDirectory(prefix="hubpipe-inputs-") as elsewhere:
+        try:
+            data = datasets.prepare(config)
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
+            data = datasets.prepare(config, elsewhere)
         scores = {version.number: evaluation.scores(version, config, data) for version in versions}
     first, *others = scores
     differences = {other: evaluation.compare(scores[first], scores[other], config) for other in others}
@@ -63,16 +70,6 @@ def main(overrides: Sequence[str]) -> cli.ExitCode:
     else:
         print("\n".join(_lines(config, data.num_eval, metrics, differences)))
     return cli.ExitCode.DONE
-
-
-@contextlib.contextmanager
-def _cache_dir(model_dir: str) -> Iterator[str | None]:
-    """None for that of the run, whose data may be prepared there, or a directory for this command alone."""
-    if os.access(model_dir, os.W_OK | os.X_OK):
-        yield None
-    else:
-        with tempfile.TemporaryDirectory(prefix="hubpipe-inputs-") as directory:
-            yield directory
 
 
 def _versions(store: store_lib.Store) -> list[store_lib.Version]:

@@ -18,6 +18,9 @@ from hubpipe.files import digest
 from hubpipe.reports import facts
 from hubpipe.store import manifest, store
 
+# Facts of the job that published a version in its store, which another store's are not.
+_OF_A_JOB = ("run_key", "forced")
+
 FLAGS = flags.FlagValues()
 _MODULE_DIR = flags.DEFINE_string(
     "module_dir", None, "Directory of the module.", required=True, flag_values=FLAGS
@@ -58,10 +61,6 @@ def main(arguments: Sequence[str]) -> cli.ExitCode:
         print(f"published {draft.version.path}")
         print(f"current   {_current(versions, number, is_current)}")
     return cli.ExitCode.DONE
-
-
-# Facts of the job that published a version in its store, which another store's are not.
-_OF_A_JOB = ("run_key", "forced")
 
 
 def _origin(path: str) -> dict:

@@ -64,9 +64,20 @@ def test_an_error_of_the_user_is_its_message_alone(ended, error, code):
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(ended, monkeypatch):
-    with open(os.devnull, "w") as stdout:
+    def main(arguments):
+        print("much")
+        return cli.ExitCode.REJECTED
+
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        assert ended(failing(BrokenPipeError(errno.EPIPE, "Broken pipe")))[::2] == (1, "")
+        assert ended(main)[::2] == (3, "")
+
+
+def test_another_broken_pipe_is_told(ended):
+    error = BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert ended(failing(error)) == (1, "", "[Errno 32] Broken pipe\n")
 
 
 def test_traceback_shows_where(ended):

@@ -1,12 +1,15 @@
 """Tests of hubpipe.evaluate."""
 
+import errno
 import json
 import os
+import shutil
 
 import pytest
 
 from hubpipe import cli, errors, evaluate, train
 from hubpipe.store import store as store_lib
+from hubpipe.training import datasets
 from tests import commands
 from tests.training.conftest import tiny  # noqa: F401  a fixture
 
@@ -36,14 +39,22 @@ def test_metrics_are_those_of_the_version(config_path, tmp_path, capsys):
     assert only["metrics"] == pytest.approx(current.manifest()["metrics"], rel=1e-5)
 
 
-def test_nothing_is_written(config_path, tmp_path, capsys, monkeypatch):
+def test_where_nothing_may_be_written(config_path, tmp_path, capsys, monkeypatch):
     told = facts(capsys, config_path)
-    for name in ("run", "store"):
-        os.rename(tmp_path / name, tmp_path / f"{name}-there")
-    os.symlink("store-there", tmp_path / "store")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    shutil.rmtree(tmp_path / "run")
+    prepare, asked = datasets.prepare, []
+
+    def unless_it_writes(config, cache_dir=None):
+        asked.append(cache_dir)
+        if cache_dir is None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), config.model_dir)
+        return prepare(config, cache_dir)
+
+    monkeypatch.setattr(datasets, "prepare", unless_it_writes)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # what a run would ask of its directories
     assert facts(capsys, config_path) == told
     assert not (tmp_path / "run").exists()
+    assert len(asked) == 2 and not os.path.exists(asked[1])
 
 
 def test_other_rows(config_path, tmp_path, capsys):

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 import types
+from typing import NoReturn
 
 import tensorflow as tf
 
@@ -67,13 +68,13 @@ deprecations.silence_internal()
 from tensorflow_estimator.python.estimator.api._v1 import estimator as v1  # noqa: E402, F401
 from tensorflow_estimator.python.estimator.api._v2.estimator import *  # noqa: E402, F403
 
-if not _HAS_KERAS_2:
-    for _name in [name for name in globals() if name.startswith(_OF_KERAS_2)]:
-        del globals()[_name]
+_withdrawn = [] if _HAS_KERAS_2 else [name for name in globals() if name.startswith(_OF_KERAS_2)]
+for _name in _withdrawn:
+    del globals()[_name]
 
 
-def __getattr__(name: str) -> type:
+def __getattr__(name: str) -> NoReturn:
     told = f"module 'hubpipe.estimator' has no attribute {name!r}"
-    if name.startswith(_OF_KERAS_2):
+    if name in _withdrawn:
         raise AttributeError(f"{told}; it is made of layers of Keras 2: pip install 'hubpipe[keras]'")
     raise AttributeError(told)

@@ -68,9 +68,15 @@ def restore_contexts_of_sinks(operations: Iterable[tf.Operation]) -> None:
         if op.outputs or op._get_control_flow_context() is not None:
             continue
         sources = [*(tensor.op for tensor in op.inputs), *op.control_inputs]
-        contexts = [context for source in sources if (context := source._get_control_flow_context()) is not None]
+        contexts = [context for context in map(_context_outside, sources) if context is not None]
         if contexts:
             op._set_control_flow_context(max(contexts, key=_depth))
+
+
+def _context_outside(op: tf.Operation):
+    """The v1 context of who takes the outputs of an operation: for the exit of a loop, that around the loop."""
+    context = op._get_control_flow_context()
+    return context.outer_context if context is not None and op.type in ("Exit", "RefExit") else context
 
 
 def _depth(context) -> int:

@@ -232,7 +232,7 @@ def as_module_spec(spec: spec_lib.ModuleSpec | str) -> spec_lib.ModuleSpec:
 
     Raises:
         SignatureError: it is neither.
-        HandleError, FormatError: as load_module_spec.
+        HandleError, NotAModuleError, FormatError: as load_module_spec.
     """
     if isinstance(spec, spec_lib.ModuleSpec):
         return spec

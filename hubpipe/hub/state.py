@@ -135,17 +135,29 @@ def _scope(name: str) -> Iterator[str]:
     """Enters a new module's scope: fresh as a variable scope, the same as an absolute name scope."""
     with tf1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as variable_scope:
         scope = variable_scope.name
-        with tf1.name_scope(None), tf1.name_scope(scope + "/"):
-            pass  # the name can be one
-        with tf1.name_scope(None):
-            is_taken = tf1.get_default_graph().unique_name(scope) != scope  # from now on it is
-        if is_taken:
+        if not _take_name_scope(scope):
             raise errors.ModuleStateError(
                 f"variable_scope {scope!r} was unused but the corresponding name_scope was already taken, perhaps "
                 "by a module that was made in the same variable scope. Make one module and call it several times, "
                 "or make each in a scope of its own."
             )
         yield scope
+
+
+def _take_name_scope(scope: str) -> bool:
+    """Marks an absolute name scope as used; False if it is so already.
+
+    Raises:
+        ValueError: TensorFlow's own: no scope can have the name.
+    """
+    graph = tf1.get_default_graph()
+    with tf1.name_scope(None):
+        with tf1.name_scope(scope + "/"):  # checks the name
+            pass
+        is_free = graph.unique_name(scope, mark_as_used=False) == scope
+        if is_free:
+            graph.unique_name(scope)
+    return is_free
 
 
 def _variable_map(variables: Iterable, scope: str) -> dict:

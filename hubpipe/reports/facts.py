@@ -164,7 +164,8 @@ def read_module(path: str) -> Module:
     Args:
         path: its directory, local.
     Raises:
-        FormatError: it is no module, or broken.
+        NotAModuleError: it is no module.
+        FormatError: it is broken.
         OSError: it cannot be read.
     """
     _check_format(os.path.join(path, MODULE_FILE))
@@ -192,7 +193,7 @@ def read_versions(path: str) -> Versions:
     """Reads a module's folder in a store.
 
     Raises:
-        StoreError: its name cannot be a module's.
+        UnknownVersionError: its name cannot be a module's.
         FormatError: current.json is broken.
     """
     root, name = os.path.split(os.path.abspath(path))
@@ -249,14 +250,13 @@ def _read(path: str, max_bytes: int) -> bytes:
 
 def _variables(path: str, variants: Sequence[meta_graphs.Variant]) -> list[Variable]:
     prefix = os.path.join(path, VARIABLES_PREFIX)
-    names = {name for variant in variants for name in variant.variables}
     trainable = {name for variant in variants for name in variant.trainable}
-    if not names and not os.path.exists(os.path.dirname(prefix)):
+    if not any(variant.variables for variant in variants) and not os.path.exists(os.path.dirname(prefix)):
         return []
     bundle = tensor_bundle.read(prefix)
-    lacking = sorted(names - set(bundle.entries))
-    if lacking:
-        raise errors.FormatError(f"{prefix}: lacks the values of {', '.join(map(repr, lacking))}.")
+    lacking = [sorted(set(variant.variables) - set(bundle.entries)) for variant in variants]
+    if all(lacking):  # what an older tool exported from one variant may lack those of others
+        raise errors.FormatError(f"{prefix}: lacks the values of {', '.join(map(repr, lacking[0]))}.")
     return [
         Variable(
             name,

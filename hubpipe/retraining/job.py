@@ -95,7 +95,7 @@ def _locked(
         atomic.sweep_staging(directory)
     faults.reach("job.opened")
     # A key that somebody gave is done once; one of data and config leaves out what decides on publication.
-    done = job.report(None if options.run_key else need.rules(facts))
+    done = job.report(None if options.run_key else need.rules_digest(facts))
     if done is not None and not (options.force and done.outcome in _REFUSED) and not _is_lost(done, store):
         return dataclasses.replace(done, repeated=True)
     report = outcome.Report(outcome.Outcome.SKIPPED, config.name, run_key=key, run_dir=job.path)
@@ -157,7 +157,7 @@ def _train(
         if config.retrain.warm_start and job.base is not None:
             try:
                 version = stack.enter_context(store.lease(job.base))
-                problem = judging.problem(version)
+                problem = judging.why_broken(version)
             except errors.StoreError as error:  # deleted since
                 problem = str(error)
             if problem:
@@ -248,8 +248,14 @@ def _adopt(
 
 
 def _is_lost(done: outcome.Report, store: store_lib.Store) -> bool:
-    """Whether a job has published to a store that never had its version: another one, or one made anew."""
-    return done.outcome is outcome.Outcome.PUBLISHED and done.version > store.highest_number()
+    """Whether what a job told is not so in this store: it is another one, or was made anew."""
+    if done.outcome is outcome.Outcome.PUBLISHED:
+        version = store.at(done.version)
+        is_other = version.is_there and _manifest(version).get("run_key") != done.run_key
+        return is_other or done.version > store.highest_number()
+    # Only where there is a version is a candidate none too many.
+    needs_current = done.outcome in (outcome.Outcome.NO_IMPROVEMENT, outcome.Outcome.SKIPPED)
+    return needs_current and store.highest_number() == 0
 
 
 def _published(store: store_lib.Store, run_key: str) -> store_lib.Version | None:
@@ -281,7 +287,7 @@ def _manifest(version: store_lib.Version | None) -> dict:
 
 
 def _finish(job: state.Job, config: schema.Config, report: outcome.Report) -> outcome.Report:
-    job.finish(report, need.rules(config.model_dump(mode="json")))
+    job.finish(report, need.rules_digest(config.model_dump(mode="json")))
     faults.reach("job.finished")
     state.remove_old(config.model_dir, config.retrain.keep_jobs)
     return report

@@ -68,7 +68,7 @@ def judge(
     Raises:
         ResourceError: a gate could not be asked.
     """
-    broken = problem(current) if current else None
+    broken = why_broken(current) if current else None
     of_files = module.check(
         candidate.path,
         against=current.path if current and not broken else None,
@@ -78,17 +78,15 @@ def judge(
     return Verdict([*of_files, _quality(candidate, current, broken, config, data, slices)])
 
 
-def problem(version: store_lib.Version) -> str | None:
+def why_broken(version: store_lib.Version) -> str | None:
     """What is wrong with a version, None if nothing is; one without a manifest is somebody else's, not broken."""
-    if os.path.exists(os.path.join(version.path, manifest.PATH)):
-        changed = next(iter(version.problems()), None)
-        if changed is not None:
-            return changed
+    has_manifest = os.path.exists(os.path.join(version.path, manifest.PATH))
+    problems = version.problems() if has_manifest else []
     try:
         facts.read_module(version.path)
     except errors.HubpipeError as error:
-        return str(error)
-    return None
+        problems.append(str(error))
+    return problems[0] if problems else None
 
 
 def _quality(

@@ -20,8 +20,8 @@ def run_key(data: Mapping[str, str], config: Mapping[str, Any]) -> str:
     return "data-" + hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def rules(config: Mapping[str, Any]) -> str:
-    """What a job that published nothing was judged by: with others its key means another job.
+def rules_digest(config: Mapping[str, Any]) -> str:
+    """A digest of what a job that published nothing was judged by: others judge it anew.
 
     Args:
         config: the config as JSON values.

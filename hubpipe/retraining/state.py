@@ -61,7 +61,7 @@ class Job:
         """What came of it.
 
         Args:
-            rules: what decides now, see need.rules; None for whatever did.
+            rules: what decides now, see need.rules_digest; None for whatever did.
         Returns:
             None if it is not done, or has published nothing and other rules decided that.
         """
@@ -70,7 +70,7 @@ class Job:
         except FileNotFoundError:
             return None
         report = outcome.Report.from_json(facts)
-        is_final = report.outcome is outcome.Outcome.PUBLISHED or rules in (None, facts.get("rules"))
+        is_final = report.outcome is outcome.Outcome.PUBLISHED or rules in (None, facts.get("rules", rules))
         return report if is_final else None
 
     def finish(self, report: outcome.Report, rules: str) -> None:

@@ -4,14 +4,14 @@ What must agree: the signatures, and the outputs of each when called and when se
 variables, and which are trainable; the regularization losses; the hyperparameters, their defaults and effects; and
 of one training step the outputs, and the variables after its updates. What is random in one must be so in the
 other. Numbers agree if they differ by at most TOLERANCE, relative to the number itself or, for smaller ones, to 1
-or the largest number of the array, whichever is less; integers, strings and values on disk must be the same.
-Results that are sensitive to rounding, such as those of normalized batches that hardly vary, may differ by what
-the last bit of the inputs makes of them in the module alone, some times over.
+or the largest number of the array, whichever is less; integers, strings and values on disk must be the same. The
+outputs of a training step may differ by TRAINING_TOLERANCE: normalized by the statistics of a batch that hardly
+varies, they make more of the order in which a sum is taken.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,12 @@ from hubpipe.hub import signature as signature_lib
 from hubpipe.saved_model import golden, isolated, sides, twin
 
 TOLERANCE = 1e-6
+TRAINING_TOLERANCE = 1e-5
 GOLDEN = "golden outputs"  # name of the check that compares with an archive
 _DROPOUT = 0.5  # where dropout must show
+_OUTPUT = "output "  # how outputs of a step are labelled, beside variables
+_Tolerance = Callable[[str], float]
 _TRIES = 64  # at most, until something random turns out to be so
-_LAST_BITS = 4  # of the inputs that a result may be off
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +156,10 @@ class _Comparison:
 
     def _outputs(self, name: str) -> list[Check]:
         inputs = self._inputs[name]
-        module = _Trial(lambda inputs: self._module.outputs(name, inputs), inputs)
+        module = _Trial(lambda: self._module.outputs(name, inputs))
         found = []
         if name in self._callable:
-            trial = _Trial(lambda inputs: self._twin.outputs(name, inputs), inputs)
+            trial = _Trial(lambda: self._twin.outputs(name, inputs))
             found.append(_compared_trials(f"outputs of {name!r}", module, trial))
         if name == signature_lib.DEFAULT and self._golden_outputs:
             asked = {
@@ -208,7 +210,7 @@ class _Comparison:
             )
         both = sorted(set(module) & set(other))
         values = ({name: [side[name]] for name in both} for side in (module, other))
-        check = compared("variables", *values, tolerance=0.0)
+        check = compared("variables", *values, tolerance=lambda key: 0.0)
         if check.problem:
             problems.append(check.problem)
         note = f"{len(module)}, of which {len(self._module.trainable)} trainable"
@@ -246,9 +248,9 @@ class _Comparison:
     def _step(self, what: str, name: str, scalars: sides.Scalars, twin_scalars: sides.Scalars) -> Check:
         inputs = self._inputs[name]
         before = self._values
-        module = _Trial(lambda inputs: _labelled(*self._module.step(name, inputs, scalars), before), inputs)
-        other = _Trial(lambda inputs: _labelled(*self._twin.step(name, inputs, twin_scalars), before), inputs)
-        check = _compared_trials(what, module, other)
+        module = _Trial(lambda: _labelled(*self._module.step(name, inputs, scalars), before))
+        other = _Trial(lambda: _labelled(*self._twin.step(name, inputs, twin_scalars), before))
+        check = _compared_trials(what, module, other, tolerance=_tolerance_of_step)
         moved = [key for key, value in before.items() if module.first[f"variable {key}"][0] is not value]
         return _noted(check, [f"{len(moved)} variables moved by update ops", *module.notes])
 
@@ -261,10 +263,9 @@ class _Trial:
         random: keys of what differs from time to time.
     """
 
-    def __init__(self, ask: Callable[[dict[str, object]], sides.Outputs], inputs: dict[str, object]):
+    def __init__(self, ask: Callable[[], sides.Outputs]):
         self._ask = ask
-        self._inputs = inputs
-        self.first = ask(inputs)
+        self.first = ask()
         self.random: set[str] = set()
         self.look_for(self.first, tries=1)
 
@@ -278,31 +279,28 @@ class _Trial:
         """What is not random."""
         return {key: value for key, value in self.first.items() if key not in self.random}
 
-    @functools.cached_property
-    def rounding(self) -> dict[str, list[float]]:
-        """How far the results move with the last bit of the inputs, by the measure of `compared`."""
-        moved = self._ask({key: _nudged(value) for key, value in self._inputs.items()})
-        return {
-            key: [
-                _difference(left, right) if left.dtype.kind in "fc" and left.shape == right.shape else 0.0
-                for left, right in zip(arrays, moved[key], strict=True)
-            ]
-            for key, arrays in self.fixed.items()
-        }
-
     def look_for(self, keys: Collection[str], tries: int) -> None:
         """Asks again until some keys turn out to be random: a few elements may come out alike by chance."""
         while tries and not self.random.issuperset(keys):
-            again = self._ask(self._inputs)
+            again = self._ask()
             self.random.update(key for key in again if not sides.is_same({key: self.first[key]}, again))
             tries -= 1
+
+
+def _tolerance(key: str) -> float:
+    return TOLERANCE
+
+
+def _tolerance_of_step(key: str) -> float:
+    """Of a result as _labelled calls it."""
+    return TRAINING_TOLERANCE if key.startswith(_OUTPUT) else TOLERANCE
 
 
 def _labelled(
     outputs: sides.Outputs, variables: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]
 ) -> sides.Outputs:
     """All results of a step; a variable that is as before is that very array: large ones are not kept twice."""
-    labelled = {f"output {key}": value for key, value in outputs.items()}
+    labelled = {f"{_OUTPUT}{key}": value for key, value in outputs.items()}
     for key, value in variables.items():
         is_moved = key not in before or not sides.is_equal(value, before[key])
         labelled[f"variable {key}"] = [value if is_moved else before[key]]
@@ -316,34 +314,25 @@ def _another(value: float | int | bool) -> float | int | bool:
     return value / 2 + 0.25 if isinstance(value, float) else value + 1
 
 
-def _compared_trials(name: str, module: _Trial, other: _Trial) -> Check:
+def _compared_trials(
+    name: str, module: _Trial, other: _Trial, *, tolerance: _Tolerance = _tolerance
+) -> Check:
     """Compares what is the same every time; what is random in one must be so in the other."""
     module.look_for(other.random, _TRIES)
     other.look_for(module.random, _TRIES)
-    check = _compared_fixed(name, module, other)
+    check = _compared_fixed(name, module, other, tolerance)
     if check.problem and module.random == other.random:  # perhaps the first two results came out alike by chance
         for trial in (module, other):
             trial.look_for(trial.first, _TRIES)
-        check = _compared_fixed(name, module, other)
+        check = _compared_fixed(name, module, other, tolerance)
     return check
 
 
-def _compared_fixed(name: str, module: _Trial, other: _Trial) -> Check:
+def _compared_fixed(name: str, module: _Trial, other: _Trial, tolerance: _Tolerance) -> Check:
     if module.random != other.random:
         problem = f"random are {sorted(module.random)!r} in the module, {sorted(other.random)!r} in the twin"
         return Check(name, problem=problem)
-    check = compared(name, module.fixed, other.fixed)
-    if check.problem:
-        check = compared(name, module.fixed, other.fixed, rounding=module.rounding)
-    return _noted(check, module.notes)
-
-
-def _nudged(value: object) -> object:
-    """A dense array of numbers off by a last bit, up or down, of its largest; another value as it is."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.ndim:
-        return value
-    bit = np.finfo(value.dtype).eps * np.max(np.abs(value), initial=0.0)
-    return (value + bit * np.random.default_rng(0).choice([-1.0, 1.0], value.shape)).astype(value.dtype)
+    return _noted(compared(name, module.fixed, other.fixed, tolerance=tolerance), module.notes)
 
 
 def _noted(check: Check, notes: Iterable[str]) -> Check:
@@ -355,9 +344,8 @@ def compared(
     expected: sides.Outputs,
     found: sides.Outputs,
     *,
-    tolerance: float = TOLERANCE,
+    tolerance: _Tolerance = _tolerance,
     between: tuple[str, str] = ("the module", "the twin"),
-    rounding: Mapping[str, Sequence[float]] | None = None,
 ) -> Check:
     """Compares two results of a signature, as the module's docstring says.
 
@@ -365,17 +353,15 @@ def compared(
         name: what is compared.
         expected: dict name -> dense arrays.
         found: alike.
-        tolerance: largest difference of two numbers that is accepted.
+        tolerance: function (name) -> largest difference of two numbers that is accepted.
         between: whose results they are, for messages.
-        rounding: dict name -> how far each array moves with the last bit of the inputs; None if nobody asked.
     """
     first, second = between
     if sorted(expected) != sorted(found):
         return Check(name, problem=f"{first} has {sorted(expected)!r}, {second} {sorted(found)!r}")
     largest, problems = 0.0, []
     for key in sorted(expected):
-        for index, (left, right) in enumerate(zip(expected[key], found[key], strict=True)):
-            accepted = max(tolerance, _LAST_BITS * rounding[key][index] if rounding else 0.0)
+        for left, right in zip(expected[key], found[key], strict=True):
             if sides.is_equal(left, right):
                 continue
             if _kind(left) != _kind(right):
@@ -387,8 +373,8 @@ def compared(
             else:
                 difference = _difference(left, right)
                 largest = max(largest, difference)
-                if not difference <= accepted:
-                    problems.append(f"{key!r} differs by {difference:.3g}, accepted is {accepted:.3g}")
+                if not difference <= tolerance(key):
+                    problems.append(f"{key!r} differs by {difference:.3g}, accepted is {tolerance(key):g}")
     return Check(name, largest, "; ".join(problems) or None)
 
 

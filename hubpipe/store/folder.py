@@ -90,7 +90,10 @@ class Folder:
             if version.is_there:
                 return version
             if number == self.current_number():  # else it was deleted since it is current no more
-                return self.version(number)
+                known = ", ".join(str(other.number) for other in self.versions()) or "none"
+                raise errors.StoreError(
+                    f"{self.path}: version {number} is current and not there; published versions: {known}."
+                )
 
     def current_number(self) -> int | None:
         """Returns the number of the version that was chosen for consumers, whether it is still there or not."""

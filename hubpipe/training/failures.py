@@ -11,7 +11,7 @@ from hubpipe.compat import estimator as tf_estimator
 from hubpipe.config import schema
 
 _SHORTAGE = re.compile(
-    r"^.*(No space left on device|Disk quota exceeded|File too large|OOM when allocating).*$", re.MULTILINE
+    r"^.*(No space left on device|Disk quota exceeded|OOM when allocating).*$", re.MULTILINE
 )
 
 # What hubpipe.models.metrics raises inside of an op.
@@ -34,11 +34,16 @@ def explained(config: schema.Config) -> Iterator[None]:
         if own is None:
             raise
         raise errors.TrainingError(own[1]) from error
-    except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+    except tf.errors.OutOfRangeError as error:
+        if "File too large" not in error.message:
+            raise
+        raise errors.TrainingError(
+            f"{config.model_dir}: a checkpoint is larger than a file may be here ({error.message}). Raise the "
+            "limit (ulimit -f); the same command goes on from the last checkpoint."
+        ) from error
+    except tf.errors.ResourceExhaustedError as error:
         # The message opens with where in the graph the op was added.
         reason = _SHORTAGE.search(error.message)
-        if reason is None and isinstance(error, tf.errors.OutOfRangeError):
-            raise
         raise errors.TrainingError(
             f"{config.model_dir}: the disk or the memory is full ({reason.group() if reason else error.message}). "
             "Make room; the same command goes on from the last checkpoint."

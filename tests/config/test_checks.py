@@ -359,6 +359,13 @@ def test_a_first_evaluation_after_many_passes(num_train, most):
         assert f"Use at most {most}, and" in found[0]
 
 
+def test_what_a_function_tells_of_the_data_may_be_of_both_splits():
+    inputs = {"kind": "custom", "input_fn": "mypkg.data:input_fn", "fingerprint_fn": "mypkg.data:snapshot"}
+    sections = {"inputs": inputs, "model_fn": {"kind": "custom", "module_fn": "mypkg.models:encoder"}}
+    config = schema.Config.model_validate(SMALLEST | sections)
+    assert checks.data_warnings(config, num_train=10**6, fingerprint={"train": "1", "eval": "1"}) == []
+
+
 def test_a_slice_column_without_bounds_is_told():
     sections = {"gates": {"quality": {"slice_column": "place"}}}
     assert checks.warnings(schema.Config.model_validate(SMALLEST | sections)) == [

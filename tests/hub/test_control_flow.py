@@ -179,3 +179,27 @@ def test_module_constructed_in_cond_has_its_state_outside(control_flow_v1):
         _started(session)
         assert session.run(y, {choice: True}) == 6.0
         assert session.run(y, {choice: False}) == 4.0
+
+
+def test_an_update_after_a_v1_loop_runs_in_a_function(control_flow_v1, capfd):
+    def module_fn():
+        x = tf1.placeholder(tf.float32, [])
+        total = tf1.get_variable("total", initializer=0.0, trainable=False)
+        _, power = tf1.while_loop(lambda i, y: i < 3, lambda i, y: (i + 1, y * 2.0), (0, x))
+        tf1.add_to_collection(tf1.GraphKeys.UPDATE_OPS, total.assign_add(power, read_value=False))
+        hub.add_signature(inputs=x, outputs=x)
+
+    spec = hub.create_module_spec(module_fn)
+    modules = []
+
+    @tf.function
+    def apply(x):
+        modules.append(hub.Module(spec, trainable=True))
+        return modules[0](x)
+
+    with tf.Graph().as_default(), tf1.Session() as session:
+        output = apply(tf.constant(3.0))
+        session.run(tf1.global_variables_initializer())
+        session.run(output)
+        assert session.run(modules[0].variables) == [24.0]
+    assert "AutoGraph could not transform" not in capfd.readouterr().err

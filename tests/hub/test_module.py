@@ -145,6 +145,7 @@ def test_a_name_scope_that_is_taken():
             tf.constant(1)
         with pytest.raises(RuntimeError, match="'module' was unused but the corresponding name_scope was already"):
             hub.Module(hub.create_module_spec(_weight))
+        assert hub.Module(hub.create_module_spec(_weight)).variables[0].op.name == "module_1/w"
 
 
 def test_a_scope_that_another_module_has(tmp_path):
@@ -157,6 +158,8 @@ def test_a_scope_that_another_module_has(tmp_path):
             pytest.raises(errors.ModuleStateError, match="'s/module' was unused but .* Make one module and call"),
         ):
             hub.Module(str(tmp_path / "module"))
+        with tf1.variable_scope("t"):
+            assert hub.Module(str(tmp_path / "module")).variables[0].op.name == "t/module/w"
     with tf.Graph().as_default():
         tf1.get_variable("module/w", [2])
         with pytest.raises(errors.ModuleStateError, match="'module/w' is in the graph already"):

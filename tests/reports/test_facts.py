@@ -6,8 +6,10 @@ import random
 import shutil
 
 import pytest
+import tensorflow as tf
+from tensorflow.compat import v1 as tf1
 
-from hubpipe import errors
+from hubpipe import errors, hub
 from hubpipe.reports import facts, meta_graphs
 from hubpipe.store import store
 
@@ -163,6 +165,23 @@ def test_a_missing_file_is_told(damaged, name, message):
     (damaged / name).unlink()
     with pytest.raises(errors.FormatError, match=message):
         facts.read(str(damaged))
+
+
+def test_a_variant_may_lack_values(tmp_path):
+    """As tensorflow_hub exports a module from one variant, without what only others have."""
+
+    def module_fn(is_training):
+        x = tf1.placeholder(tf.float32, [None])
+        outputs = x * tf1.get_variable("w", [])
+        hub.add_signature(inputs=x, outputs=outputs * tf1.get_variable("only", []) if is_training else outputs)
+
+    spec = hub.create_module_spec(module_fn, [((), {"is_training": False}), (("train",), {"is_training": True})])
+    with tf.Graph().as_default(), tf1.Session() as session:
+        module = hub.Module(spec)
+        session.run(tf1.global_variables_initializer())
+        spec.write(str(tmp_path / "m"), lambda prefix: tf1.train.Saver(module.variable_map).save(session, prefix))
+    (variable,) = facts.read(str(tmp_path / "m")).variables
+    assert variable.name == "w"
 
 
 def test_variables_without_values_are_told(damaged):

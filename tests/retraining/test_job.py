@@ -143,6 +143,27 @@ def test_what_was_published_to_a_store_that_is_lost_is_published_again(jobs):
     assert jobs.runs[-1][1].outcome == "already_trained"
 
 
+def test_a_version_of_another_job_is_not_what_was_published(jobs):
+    jobs.start(run_key="day-1")
+    shutil.rmtree(jobs.store.path)
+    jobs.start(*NEW_DATA, run_key="day-2")
+    report = jobs.start(run_key="day-1")
+    assert (report.outcome, report.version, report.repeated) == (outcome.Outcome.PUBLISHED, 2, False)
+
+
+@pytest.mark.parametrize("kind", [outcome.Outcome.NO_IMPROVEMENT, outcome.Outcome.SKIPPED])
+def test_in_an_empty_store_no_candidate_is_one_too_many(jobs, kind):
+    jobs.start(run_key="day-1")
+    if kind is outcome.Outcome.NO_IMPROVEMENT:
+        jobs.verdict = answer(is_better=False)
+    again = NEW_DATA if kind is outcome.Outcome.NO_IMPROVEMENT else ()
+    assert jobs.start(*again).outcome is kind
+    shutil.rmtree(jobs.store.path)
+    jobs.verdict = answer()
+    report = jobs.start(*again)
+    assert (report.outcome, report.version, report.repeated) == (outcome.Outcome.PUBLISHED, 1, False)
+
+
 def test_a_slice_column_that_is_not_there_is_told_before_the_training(jobs):
     with pytest.raises(errors.InputError, match="no column 'nope'"):
         jobs.start("gates.quality={slice_column: nope, slices: [{at_most: 1.0}]}")

@@ -57,6 +57,13 @@ def test_what_was_refused_by_other_rules_is_not_done(tmp_path):
     job.finish(refused, "rules")
     assert job.report() == job.report("rules") == refused
     assert job.report("others") is None
+    job.finish(refused, None)  # as releases did that knew no rules
+    path = os.path.join(job.path, "result.json")
+    with open(path) as file:
+        known = {key: value for key, value in json.load(file).items() if key != "rules"}
+    with open(path, "w") as file:
+        json.dump(known, file)
+    assert job.report("others") == refused
     job.finish(done(), "rules")
     assert job.report("others") == done()
 

@@ -244,23 +244,6 @@ def test_only_one_is_finite(differences):
     assert "'default' differs by inf, accepted is 1e-06" in found["outputs of 'default'"]
 
 
-def test_what_the_last_bit_of_the_inputs_makes_of_results_is_accepted():
-    def normalized(inputs):
-        x = inputs["x"]
-        return {"y": [(x - x.mean()) / x.std()], "twice": [2 * x], "count": [np.int64(x.size)]}
-
-    x = np.float32([1.0, 1.0, 1.0, 1.00001])
-    trial = parity._Trial(normalized, {"x": x})
-    assert trial.rounding["y"][0] > 1e-3
-    assert trial.rounding["twice"][0] < 2.5e-7
-    assert trial.rounding["count"] == [0.0]
-    changes = [("y", trial.rounding["y"][0], True), ("twice", 1e-5, False), ("count", 1, False)]
-    for key, difference, is_accepted in changes:
-        found = {**trial.first, key: [trial.first[key][0] + trial.first[key][0].dtype.type(difference)]}
-        check = parity.compared("all", trial.first, found, rounding=trial.rounding)
-        assert (check.problem is None) == is_accepted, key
-
-
 def test_small_numbers_are_compared_by_their_own_size(differences):
     found = differences({"scale": 1.1e-9}, scale=1e-9)
     assert found["outputs of 'default'"].startswith("'default' differs by 0.1")

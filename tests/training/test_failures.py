@@ -38,6 +38,14 @@ def test_what_a_metric_of_ones_own_raises(failing_op):
     )
 
 
+def test_a_file_that_may_not_grow(tiny):
+    error = tf.errors.OutOfRangeError(None, None, "run/model.ckpt-0.data; File too large")
+    with pytest.raises(errors.TrainingError, match=r"too large\)\. Raise the limit"), failures.explained(tiny()):
+        raise error
+    with pytest.raises(tf.errors.OutOfRangeError), failures.explained(tiny()):
+        raise tf.errors.OutOfRangeError(None, None, "End of sequence")
+
+
 def test_other_errors_stay():
     with tf.Graph().as_default(), tf1.Session() as session:
         differs = tf.debugging.assert_equal(tf1.placeholder_with_default(np.int32(1), []), 2)
