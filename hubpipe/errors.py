@@ -19,7 +19,7 @@ and Python catch for the same mistake.
     |-- BusyError                         a job that another process is at
     |   `-- LockLostError                 a job that another process took over
     |-- FormatError     (ValueError)      a broken or unsupported file on disk
-    |   |-- NotAModuleError             a directory that is no module at all
+    |   |-- NotAModuleError               a directory that is no module at all
     |   `-- SavedModelError (OSError)     a directory that holds no SavedModel that can become a module
     |-- ModuleSpecError (ValueError)      a module_fn whose graph cannot become a module
     |-- SignatureError  (ValueError, KeyError)  an unknown signature, tag set or module spec

@@ -56,10 +56,7 @@ class Folder:
         """
         version = self.at(number)
         if not version.is_there:
-            known = ", ".join(str(other.number) for other in self.versions()) or "none"
-            raise errors.UnknownVersionError(
-                f"{self.path}: there is no version {number!r}; published versions: {known}."
-            )
+            raise errors.UnknownVersionError(f"{self.path}: there is no version {number!r}; {self._told()}.")
         return version
 
     def latest(self) -> Version | None:
@@ -90,10 +87,7 @@ class Folder:
             if version.is_there:
                 return version
             if number == self.current_number():  # else it was deleted since it is current no more
-                known = ", ".join(str(other.number) for other in self.versions()) or "none"
-                raise errors.StoreError(
-                    f"{self.path}: version {number} is current and not there; published versions: {known}."
-                )
+                raise errors.StoreError(f"{self.path}: version {number} is current and not there; {self._told()}.")
 
     def current_number(self) -> int | None:
         """Returns the number of the version that was chosen for consumers, whether it is still there or not."""
@@ -144,6 +138,10 @@ class Folder:
                     return
             if number is not None:
                 raise errors.StoreError(f"{self.path}: version {number} is being deleted; choose another.")
+
+    def _told(self) -> str:
+        """The versions, for messages."""
+        return f"published versions: {', '.join(str(version.number) for version in self.versions()) or 'none'}"
 
     # For those who change it.
 
