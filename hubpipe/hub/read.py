@@ -55,7 +55,7 @@ def check_module_file(module_dir: str) -> None:
 
     Raises:
         NotAModuleError: it does not say that it is a module.
-        FormatError: it is one of another format, or needs features that hubpipe does not know.
+        FormatError: it cannot be read, is one of another format, or needs features that hubpipe does not know.
     """
     path = os.path.join(module_dir, format.MODULE_FILE)
     if not is_module(module_dir):
@@ -71,13 +71,24 @@ def check_module_file(module_dir: str) -> None:
 
 
 def _advice(module_dir: str) -> str:
-    """What a directory may be instead, and what to do then."""
-    if not tf.io.gfile.exists(os.path.join(module_dir, format.SAVED_MODEL_FILE)):
-        return ""
-    return (
-        "; it is a SavedModel: one of TensorFlow 2 is loaded with tf.saved_model.load, of one of TensorFlow 1 "
-        "hub.create_module_spec_from_saved_model makes a module"
-    )
+    """What a directory may be instead, and what to do then.
+
+    Raises:
+        FormatError: it cannot be read.
+    """
+    try:
+        names = [name.rstrip("/") for name in tf.io.gfile.listdir(module_dir)]
+    except tf.errors.OpError as error:
+        raise errors.FormatError(f"{module_dir}: cannot be read: {error.message}") from error
+    if format.SAVED_MODEL_FILE in names:
+        return (
+            "; it is a SavedModel: one of TensorFlow 2 is loaded with tf.saved_model.load, of one of TensorFlow 1 "
+            "hub.create_module_spec_from_saved_model makes a module"
+        )
+    versions = [name for name in names if name.isdecimal()]
+    if versions:
+        return f"; it holds versions, such as {os.path.join(module_dir, max(versions, key=int))}"
+    return ""
 
 
 def _parse(path: str, message_type: type):

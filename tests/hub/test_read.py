@@ -51,8 +51,27 @@ def test_the_home_directory(module_dir, monkeypatch):
 
 def test_a_directory_without_the_mark(module_dir):
     (module_dir / "tfhub_module.pb").unlink()
-    with pytest.raises(ValueError, match=re.escape(f"{module_dir}: not a TF1 Hub module, it has no tfhub")):
+    message = re.escape(f"{module_dir}: not a TF1 Hub module, it has no tfhub")
+    with pytest.raises(ValueError, match=message) as caught:
         hub.load_module_spec(str(module_dir))
+    assert "; it is a SavedModel: one of TensorFlow 2 is loaded with tf.saved_model.load" in str(caught.value)
+
+
+def test_the_folder_of_versions(tmp_path):
+    for name in ("2", "10", "current.json"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(errors.NotAModuleError, match=f"module.pb; it holds versions, such as {tmp_path}/10"):
+        hub.load_module_spec(str(tmp_path))
+
+
+def test_a_directory_that_cannot_be_listed(tmp_path, monkeypatch):
+    def denied(path):
+        raise tf.errors.PermissionDeniedError(None, None, f"{path}; Permission denied")
+
+    monkeypatch.setattr(tf.io.gfile, "listdir", denied)
+    with pytest.raises(errors.FormatError, match="cannot be read: .*; Permission denied") as caught:
+        hub.load_module_spec(str(tmp_path))
+    assert not isinstance(caught.value, errors.NotAModuleError)
 
 
 def test_required_features_are_checked_before_anything_else(tmp_path):
