@@ -164,7 +164,7 @@ class _Probe:
             parity.GOLDEN,
             {key: value for key, value in expected.items() if key not in random},
             {key: list(map(golden.storable, value)) for key, value in outputs.items() if key not in random},
-            tolerance=lambda key: tolerance,
+            tolerance=tolerance,
             between=("the archive", f"the {name}"),
         )
         self.found.numbers.setdefault("golden", {})[name] = compared.difference

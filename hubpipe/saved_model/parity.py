@@ -4,9 +4,7 @@ What must agree: the signatures, and the outputs of each when called and when se
 variables, and which are trainable; the regularization losses; the hyperparameters, their defaults and effects; and
 of one training step the outputs, and the variables after its updates. What is random in one must be so in the
 other. Numbers agree if they differ by at most TOLERANCE, relative to the number itself or, for smaller ones, to 1
-or the largest number of the array, whichever is less; integers, strings and values on disk must be the same. The
-outputs of a training step may differ by TRAINING_TOLERANCE: normalized by the statistics of a batch that hardly
-varies, they make more of the order in which a sum is taken.
+or the largest number of the array, whichever is less; integers, strings and values on disk must be the same.
 """
 
 import dataclasses
@@ -22,11 +20,8 @@ from hubpipe.hub import signature as signature_lib
 from hubpipe.saved_model import golden, isolated, sides, twin
 
 TOLERANCE = 1e-6
-TRAINING_TOLERANCE = 1e-5
 GOLDEN = "golden outputs"  # name of the check that compares with an archive
 _DROPOUT = 0.5  # where dropout must show
-_OUTPUT = "output "  # how outputs of a step are labelled, beside variables
-_Tolerance = Callable[[str], float]
 _TRIES = 64  # at most, until something random turns out to be so
 
 
@@ -210,7 +205,7 @@ class _Comparison:
             )
         both = sorted(set(module) & set(other))
         values = ({name: [side[name]] for name in both} for side in (module, other))
-        check = compared("variables", *values, tolerance=lambda key: 0.0)
+        check = compared("variables", *values, tolerance=0.0)
         if check.problem:
             problems.append(check.problem)
         note = f"{len(module)}, of which {len(self._module.trainable)} trainable"
@@ -250,7 +245,7 @@ class _Comparison:
         before = self._values
         module = _Trial(lambda: _labelled(*self._module.step(name, inputs, scalars), before))
         other = _Trial(lambda: _labelled(*self._twin.step(name, inputs, twin_scalars), before))
-        check = _compared_trials(what, module, other, tolerance=_tolerance_of_step)
+        check = _compared_trials(what, module, other)
         moved = [key for key, value in before.items() if module.first[f"variable {key}"][0] is not value]
         return _noted(check, [f"{len(moved)} variables moved by update ops", *module.notes])
 
@@ -287,20 +282,11 @@ class _Trial:
             tries -= 1
 
 
-def _tolerance(key: str) -> float:
-    return TOLERANCE
-
-
-def _tolerance_of_step(key: str) -> float:
-    """Of a result as _labelled calls it."""
-    return TRAINING_TOLERANCE if key.startswith(_OUTPUT) else TOLERANCE
-
-
 def _labelled(
     outputs: sides.Outputs, variables: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]
 ) -> sides.Outputs:
     """All results of a step; a variable that is as before is that very array: large ones are not kept twice."""
-    labelled = {f"{_OUTPUT}{key}": value for key, value in outputs.items()}
+    labelled = {f"output {key}": value for key, value in outputs.items()}
     for key, value in variables.items():
         is_moved = key not in before or not sides.is_equal(value, before[key])
         labelled[f"variable {key}"] = [value if is_moved else before[key]]
@@ -314,25 +300,23 @@ def _another(value: float | int | bool) -> float | int | bool:
     return value / 2 + 0.25 if isinstance(value, float) else value + 1
 
 
-def _compared_trials(
-    name: str, module: _Trial, other: _Trial, *, tolerance: _Tolerance = _tolerance
-) -> Check:
+def _compared_trials(name: str, module: _Trial, other: _Trial) -> Check:
     """Compares what is the same every time; what is random in one must be so in the other."""
     module.look_for(other.random, _TRIES)
     other.look_for(module.random, _TRIES)
-    check = _compared_fixed(name, module, other, tolerance)
+    check = _compared_fixed(name, module, other)
     if check.problem and module.random == other.random:  # perhaps the first two results came out alike by chance
         for trial in (module, other):
             trial.look_for(trial.first, _TRIES)
-        check = _compared_fixed(name, module, other, tolerance)
+        check = _compared_fixed(name, module, other)
     return check
 
 
-def _compared_fixed(name: str, module: _Trial, other: _Trial, tolerance: _Tolerance) -> Check:
+def _compared_fixed(name: str, module: _Trial, other: _Trial) -> Check:
     if module.random != other.random:
         problem = f"random are {sorted(module.random)!r} in the module, {sorted(other.random)!r} in the twin"
         return Check(name, problem=problem)
-    return _noted(compared(name, module.fixed, other.fixed, tolerance=tolerance), module.notes)
+    return _noted(compared(name, module.fixed, other.fixed), module.notes)
 
 
 def _noted(check: Check, notes: Iterable[str]) -> Check:
@@ -344,7 +328,7 @@ def compared(
     expected: sides.Outputs,
     found: sides.Outputs,
     *,
-    tolerance: _Tolerance = _tolerance,
+    tolerance: float = TOLERANCE,
     between: tuple[str, str] = ("the module", "the twin"),
 ) -> Check:
     """Compares two results of a signature, as the module's docstring says.
@@ -353,7 +337,7 @@ def compared(
         name: what is compared.
         expected: dict name -> dense arrays.
         found: alike.
-        tolerance: function (name) -> largest difference of two numbers that is accepted.
+        tolerance: largest difference of two numbers that is accepted.
         between: whose results they are, for messages.
     """
     first, second = between
@@ -373,8 +357,8 @@ def compared(
             else:
                 difference = _difference(left, right)
                 largest = max(largest, difference)
-                if not difference <= tolerance(key):
-                    problems.append(f"{key!r} differs by {difference:.3g}, accepted is {tolerance(key):g}")
+                if not difference <= tolerance:
+                    problems.append(f"{key!r} differs by {difference:.3g}, accepted is {tolerance:g}")
     return Check(name, largest, "; ".join(problems) or None)
 
 

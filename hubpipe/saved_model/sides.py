@@ -144,7 +144,9 @@ class _Session:
             trainables = self._graph.get_collection(tf1.GraphKeys.TRAINABLE_VARIABLES)
             self.trainable = {_relative(variable.op.name) for variable in trainables}
         self._applications: dict[str, _Application] = {}
-        self._session = tf1.Session(graph=self._graph)
+        config = tf1.ConfigProto()
+        config.graph_options.rewrite_options.disable_meta_optimizer = trainable  # see _as_written
+        self._session = tf1.Session(graph=self._graph, config=config)
         self.reset()
 
     def reset(self) -> None:
@@ -256,7 +258,7 @@ class TwinSide:
         self, name: str, inputs: Mapping[str, Any], scalars: Scalars
     ) -> tuple[Outputs, dict[str, np.ndarray]]:
         """See ModuleSide.step."""
-        with self._restored():
+        with self._restored(), _as_written():
             return self._call(name, inputs, training=True, **scalars), self.variables()
 
     def tune(self, inputs: Mapping[str, Any], *, steps: int, rate: float) -> Tuned:
@@ -289,6 +291,22 @@ class TwinSide:
             key: [component.numpy() for component in signature_lib.components(value)]
             for key, value in outputs.items()
         }
+
+
+@contextlib.contextmanager
+def _as_written() -> Iterator[None]:
+    """Runs functions op by op as they are written, like the session that trains the module.
+
+    TensorFlow's optimizer rewrites a session's graph and a function in different ways. With the statistics of a
+    batch that hardly varies, such as pictures of one colour, the order of a sum is then seen in the outputs.
+    """
+    option = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(option, False)
+    tf.config.optimizer.set_experimental_options({option: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: before})
 
 
 def is_same(first: Outputs, second: Outputs) -> bool:

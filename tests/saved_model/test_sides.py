@@ -93,3 +93,12 @@ def test_sparse_and_ragged_inputs(tmp_path):
         outputs = side.outputs("default", inputs)
         assert [part.tolist() for part in outputs["sparse"]] == [[[0, 1]], [5], [2, 3]]
         assert [part.tolist() for part in outputs["ragged"]] == [[2, 4], [0, 2, 2]]
+
+
+def test_functions_run_as_they_are_written_for_a_step_alone():
+    options = tf.config.optimizer.get_experimental_options
+    before = options().get("disable_meta_optimizer", False)
+    with pytest.raises(ValueError, match="within"), sides._as_written():
+        assert options()["disable_meta_optimizer"]
+        raise ValueError("within")
+    assert options().get("disable_meta_optimizer", False) == before
